@@ -1,0 +1,1 @@
+"""Compare cluster schedulers on a simulated Kubernetes cluster."""
