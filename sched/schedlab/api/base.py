@@ -35,6 +35,10 @@ from schedlab.units import amount, format_quantity, parse_quantity
 INT32_MAX = 2**31 - 1
 
 
+class ModelWarning(UserWarning):
+    """Input that Kubernetes would act on and schedlab doesn't, where no decision depends on it."""
+
+
 class ApiModel(BaseModel):
     """Base of all parts of API objects."""
 
@@ -120,7 +124,14 @@ def _int_or_percent(value: object) -> object:
     return value
 
 
-NAME = r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$"
+def _port_or_name(value: object) -> object:
+    good = isinstance(value, str) and 0 < len(value) <= 15
+    if not good and (isinstance(value, bool | str) or value not in range(65536)):
+        raise InputError("", found=value, expected="a port number or a port's name")
+    return value
+
+
+NAME = r"^([a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*)?$"
 LABEL_KEY = (
     r"^([a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*/)?"
     r"[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?$"
@@ -145,6 +156,7 @@ Count = Annotated[int, Field(strict=True, ge=0, le=INT32_MAX)]
 Int64 = Annotated[int, Field(strict=True, ge=-(2**63), le=2**63 - 1)]
 Seconds = Annotated[int, Field(strict=True, ge=0, le=2**63 - 1)]
 Port = Annotated[int, Field(strict=True, ge=1, le=65535)]
+PortOrName = Annotated[int | str, BeforeValidator(_port_or_name)]
 IntOrPercent = Annotated[int | str, BeforeValidator(_int_or_percent)]
 Bytes = Annotated[
     int,

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, ClassVar, Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from schedlab.api.base import (
     ApiModel,
@@ -18,7 +18,34 @@ from schedlab.api.base import (
 )
 from schedlab.api.meta import ApiObjectBase, LabelSelector
 from schedlab.api.pods import PodTemplateSpec
+from schedlab.api.selectors import label_selector_matches
 from schedlab.api.storage import PersistentVolumeClaim
+from schedlab.errors import InputError
+
+
+class ReplicatedSpec(ApiModel):
+    """What the specs of Deployment, ReplicaSet and StatefulSet share; absent *replicas* means 1."""
+
+    replicas: Count | None = None
+    selector: LabelSelector
+    template: PodTemplateSpec
+    min_ready_seconds: Count = 0
+
+    @model_validator(mode="after")
+    def _selects_its_pods(self) -> Self:
+        if self.selector == LabelSelector():
+            raise InputError("selector", found="<an empty selector>", expected="a label")
+        labels = self.template.metadata.labels
+        if not label_selector_matches(self.selector, labels):
+            raise InputError(
+                "template.metadata.labels",
+                found=dict(labels),
+                expected="labels that spec.selector selects",
+            )
+        policy = self.template.spec.restart_policy
+        if policy not in (None, "Always"):
+            raise InputError("template.spec.restartPolicy", found=policy, expected="Always")
+        return self
 
 
 class RollingUpdateDeployment(ApiModel):
@@ -35,14 +62,10 @@ class DeploymentStrategy(ApiModel):
     rolling_update: RollingUpdateDeployment | None = None
 
 
-class DeploymentSpec(ApiModel):
-    """What a Deployment wants; absent *replicas* means 1."""
+class DeploymentSpec(ReplicatedSpec):
+    """What a Deployment wants."""
 
-    replicas: Count | None = None
-    selector: LabelSelector
-    template: PodTemplateSpec
     strategy: DeploymentStrategy = Field(default_factory=DeploymentStrategy)
-    min_ready_seconds: Count = 0
     revision_history_limit: Count | None = None
     progress_deadline_seconds: Count | None = None
     paused: Bool = False
@@ -70,13 +93,8 @@ class Deployment(ApiObjectBase):
     status: DeploymentStatus = Field(default_factory=DeploymentStatus)
 
 
-class ReplicaSetSpec(ApiModel):
-    """What a ReplicaSet wants; absent *replicas* means 1."""
-
-    replicas: Count | None = None
-    selector: LabelSelector
-    template: PodTemplateSpec
-    min_ready_seconds: Count = 0
+class ReplicaSetSpec(ReplicatedSpec):
+    """What a ReplicaSet wants."""
 
 
 class ReplicaSetStatus(ApiModel):
@@ -123,18 +141,14 @@ class ReplicationController(ApiObjectBase):
     status: ReplicationControllerStatus = Field(default_factory=ReplicationControllerStatus)
 
 
-class StatefulSetSpec(ApiModel):
+class StatefulSetSpec(ReplicatedSpec):
     """What a StatefulSet wants."""
 
-    replicas: Count | None = None
-    selector: LabelSelector
-    template: PodTemplateSpec
     service_name: str = ""
     pod_management_policy: Literal["OrderedReady", "Parallel"] | None = None
     update_strategy: Raw | None = None
     volume_claim_templates: tuple[PersistentVolumeClaim, ...] = ()
     revision_history_limit: Count | None = None
-    min_ready_seconds: Count = 0
     persistent_volume_claim_retention_policy: Raw | None = None
     ordinals: Raw | None = None
 
@@ -181,6 +195,19 @@ class JobSpec(ApiModel):
     success_policy: Raw | None = None
     pod_replacement_policy: Literal["TerminatingOrFailed", "Failed"] | None = None
     managed_by: str | None = None
+
+    @model_validator(mode="after")
+    def _pods_end(self) -> Self:
+        policy = self.template.spec.restart_policy
+        if policy not in ("OnFailure", "Never"):
+            raise InputError(
+                "template.spec.restartPolicy",
+                found=policy or "<nothing>",
+                expected="OnFailure or Never in a Job",
+            )
+        if self.completion_mode == "Indexed" and self.completions is None:
+            raise InputError("completions", found="<nothing>", expected="a number, as Indexed")
+        return self
 
 
 class JobStatus(ApiModel):

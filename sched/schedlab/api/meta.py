@@ -25,8 +25,8 @@ class OwnerReference(ApiModel):
 class ObjectMeta(ApiModel):
     """Name, labels and bookkeeping of an object. Timestamps are RFC 3339 text."""
 
-    name: Name | Literal[""] = ""
-    namespace: Name | Literal[""] = ""
+    name: Name = ""
+    namespace: Name = ""
     generate_name: str = ""
     labels: Labels = Field(default_factory=dict)
     annotations: Mapping[str, str] = Field(default_factory=dict)

@@ -7,7 +7,17 @@ from typing import ClassVar, Literal
 
 from pydantic import Field
 
-from schedlab.api.base import ApiModel, Bool, Int64, LabelKey, LabelValue, Port, ResourceList
+from schedlab.api.base import (
+    ApiModel,
+    Bool,
+    Count,
+    Int64,
+    LabelKey,
+    LabelValue,
+    Port,
+    PortOrName,
+    ResourceList,
+)
 from schedlab.api.meta import ApiObjectBase
 from schedlab.api.pods import Effect
 
@@ -87,8 +97,8 @@ class ServicePort(ApiModel):
     port: Port
     name: str = ""
     protocol: Literal["TCP", "UDP", "SCTP"] | None = None
-    target_port: int | str | None = None
-    node_port: int = 0
+    target_port: PortOrName | None = None
+    node_port: Count = 0
 
 
 class ServiceSpec(ApiModel):

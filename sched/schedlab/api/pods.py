@@ -45,7 +45,7 @@ class Toleration(ApiModel):
     key: str = ""
     operator: Literal["Equal", "Exists"] | None = None
     value: str = ""
-    effect: Effect | Literal[""] = ""
+    effect: Literal["NoSchedule", "PreferNoSchedule", "NoExecute", ""] = ""
     toleration_seconds: Int64 | None = None
 
     @model_validator(mode="after")
