@@ -183,7 +183,8 @@ class Usage:
         count = np.maximum(nodes.value, 1.0)
         mean = self._total(share - before).value / count
         square = self._total(share**2 - before**2).value / count
-        spread = np.sqrt(np.maximum(square - mean**2, 0.0))
+        variance = square - mean**2
+        spread = np.sqrt(np.where(variance > 1e-12, variance, 0.0))  # below: what rounding leaves
         window = np.array((self.start_us, self.end_us))
         busy = Steps(nodes.time_us, (nodes.value > 0).astype(np.float64)).integral(window)
         return _ratio(float(Steps(nodes.time_us, spread).integral(window)[0]), float(busy[0]))
