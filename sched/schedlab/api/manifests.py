@@ -35,8 +35,13 @@ IGNORED_KINDS: Final = frozenset(
 SUFFIXES: Final = (".yaml", ".yml", ".json", ".yaml.gz", ".yml.gz", ".json.gz")
 """Names of the files that `read_manifests` takes from a directory."""
 
-ANNOTATIONS: Final = ("schedlab.io/duration", "schedlab.io/estimated-duration")
-"""The annotations of schedlab's own: how long a pod runs, and what a scheduler may know of it."""
+ANNOTATIONS: Final = (
+    "schedlab.io/duration",
+    "schedlab.io/estimated-duration",
+    "schedlab.io/submit-at",
+    "schedlab.io/delete-at",
+)
+"""schedlab's own: how long a pod runs, what a scheduler may know of it, when clients send it."""
 
 
 def read_manifests(path: str | Path) -> list[ApiObject]:
