@@ -61,7 +61,9 @@ PODS: tuple[Column, ...] = (
     Column("pod_class", "int32", "", "pods of one class look the same to a scheduler"),
     Column("node", "string", "", "node it was bound to; null when never bound"),
     Column("outcome", "string", "", "one of OUTCOMES"),
-    Column("reason", "string", "", "why, for outcomes that have one (kubelet or scheduler message)"),
+    Column(
+        "reason", "string", "", "why, for outcomes that have one (kubelet or scheduler message)"
+    ),
     Column("attempts", "int32", "", "scheduling attempts"),
     Column("duration_us", "time", "us", "time it runs after its start; null = until deleted"),
     *_times(
@@ -75,6 +77,7 @@ PODS: tuple[Column, ...] = (
         ("started_us", "its containers ran"),
         ("ready_us", "the Ready condition was committed"),
         ("finished_us", "its containers ended"),
+        ("released_us", "etcd committed its end (phase or removal): its resources are free again"),
         ("deleted_us", "the object was removed from etcd"),
     ),
     # and one int64 column request_<resource> per resource, see `resource_column`

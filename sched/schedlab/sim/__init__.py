@@ -5,7 +5,6 @@ calendar calls; a batched numpy kernel was measured 4 to 18 times slower and unf
 order of events, a compiled loop can't be extended by users.
 """
 
-from schedlab.sim.calendar import Calendar, Priority
 from schedlab.sim.distributions import (
     Constant,
     Distribution,
@@ -17,6 +16,7 @@ from schedlab.sim.distributions import (
     Uniform,
     parse_distribution,
 )
+from schedlab.sim.event_calendar import Calendar, Priority
 
 __all__ = [
     "Calendar",

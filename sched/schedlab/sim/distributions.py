@@ -313,7 +313,9 @@ def _read_empirical(
     if isinstance(value, list):
         if not value:
             raise InputError(field, found=value, expected="at least one value")
-        return Empirical(tuple(sorted(_scaled(v, f"{field}[{i}]", scale) for i, v in enumerate(value))))
+        return Empirical(
+            tuple(sorted(_scaled(v, f"{field}[{i}]", scale) for i, v in enumerate(value)))
+        )
     if not isinstance(value, str):
         raise InputError(field, found=value, expected="a CSV file or a list of values")
     path = (base or Path()) / value
@@ -324,10 +326,14 @@ def _read_empirical(
             name = column if column is not None else (names[0] if len(names) == 1 else None)
             if name not in names:
                 raise InputError(
-                    f"{field}.column", found=column, expected=f"one of {', '.join(names)}", file=path
+                    f"{field}.column",
+                    found=column,
+                    expected=f"one of {', '.join(names)}",
+                    file=path,
                 )
             rows = [
-                _scaled(row[name], f"row {i}: {name}", scale) for i, row in enumerate(reader, start=2)
+                _scaled(row[name], f"row {i}: {name}", scale)
+                for i, row in enumerate(reader, start=2)
             ]
     except OSError as error:
         raise InputError(field, found=str(path), expected="a readable CSV file") from error

@@ -58,13 +58,14 @@ class Calendar:
     ([2, 1], 5)
     """
 
-    __slots__ = ("_handlers", "_heap", "_names", "_sequence", "now_us", "processed")
+    __slots__ = ("_background", "_handlers", "_heap", "_names", "_sequence", "now_us", "processed")
 
     def __init__(self) -> None:
         self.now_us = 0
         self.processed = 0
         self._heap: list[tuple[int, int, int, int, Argument]] = []
         self._sequence = 0
+        self._background: set[int] = set()
         self._handlers: list[Handler] = []
         self._names: list[str] = []
 
@@ -95,10 +96,29 @@ class Calendar:
         """
         if time_us < self.now_us:
             raise ValueError(
-                f"{self._names[handler]} posted for {time_us} us, but it is {self.now_us} us already"
+                f"{self._names[handler]} posted for {time_us} us, but now is {self.now_us} us"
             )
         self._sequence += 1
         heappush(self._heap, (time_us, priority, self._sequence, handler, argument))
+
+    def post_background(self, time_us: int, priority: int, handler: int) -> None:
+        """Schedule an observation or a routine check, which alone does not keep a run going.
+
+        A handler has at most one such event at a time; it is told apart from the others by
+        `background_done`, which it calls first.
+        """
+        if handler not in self._background:
+            self._background.add(handler)
+            self.post(time_us, priority, handler)
+
+    def background_done(self, handler: int) -> None:
+        """Note that the background event of *handler* is being handled."""
+        self._background.discard(handler)
+
+    @property
+    def idle(self) -> bool:
+        """Nothing but background events is left: nothing will change any more."""
+        return len(self._heap) == len(self._background)
 
     def peek(self) -> int | None:
         """Return the time of the next event, or None when there is none."""
@@ -114,14 +134,14 @@ class Calendar:
         return True
 
     def run(self, until_us: int | None = None) -> None:
-        """Handle events until none is left, or none at or before *until_us*.
+        """Handle events until only background is left, or none at or before *until_us*.
 
         With *until_us* the clock stands at that time afterwards.
         """
-        heap, handlers = self._heap, self._handlers
+        heap, handlers, background = self._heap, self._handlers, self._background
         limit = (1 << 63) - 1 if until_us is None else until_us
         count = 0
-        while heap and heap[0][0] <= limit:
+        while len(heap) > len(background) and heap[0][0] <= limit:
             self.now_us, _, _, handler, argument = heappop(heap)
             count += 1
             handlers[handler](argument)

@@ -1,0 +1,68 @@
+"""What must hold in every state of the cluster, as functions that return what is wrong.
+
+Each takes a `ClusterState` and returns a list of sentences, empty when all is well. They are
+observers: nothing in the model depends on them.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from schedlab.cluster.state import ClusterState
+
+
+def columns_are_sums(state: ClusterState) -> list[str]:
+    """Check that requested columns equal the sum over the pods that hold resources."""
+    nodes = state.nodes
+    expected = np.zeros_like(nodes.requested)
+    nonzero = np.zeros_like(nodes.nonzero_requested)
+    for row, pods in enumerate(state.pods_on):
+        for pod_class in pods.values():
+            for resource, amount in pod_class.requests:
+                expected[resource, row] += amount
+            nonzero[0, row] += pod_class.nonzero[0]
+            nonzero[1, row] += pod_class.nonzero[1]
+    wrong = [
+        f"{nodes.names[n]}: {nodes.resources[r]} requested is {nodes.requested[r, n]}, "
+        f"its pods sum to {expected[r, n]}"
+        for r, n in np.argwhere(nodes.requested != expected).tolist()
+    ]
+    wrong += [
+        f"{nodes.names[n]}: nonzero request {i} differs from the sum over its pods"
+        for i, n in np.argwhere(nodes.nonzero_requested != nonzero).tolist()
+    ]
+    return wrong
+
+
+def no_overcommit(state: ClusterState) -> list[str]:
+    """Check that no present node has more requested than it can allocate.
+
+    It holds for a single scheduler, and always for what kubelets have admitted.
+    """
+    nodes = state.nodes
+    over = (nodes.requested > nodes.allocatable) & nodes.present
+    return [
+        f"{nodes.names[n]}: {nodes.resources[r]} requested {nodes.requested[r, n]} of "
+        f"{nodes.allocatable[r, n]}"
+        for r, n in np.argwhere(over).tolist()
+    ]
+
+
+def bound_once(state: ClusterState) -> list[str]:
+    """Check that every pod that holds resources stands on exactly one node."""
+    seen: dict[int, int] = {}
+    wrong = []
+    for row, pods in enumerate(state.pods_on):
+        for pod in pods:
+            if pod in seen:
+                wrong.append(f"pod {pod} is on nodes {seen[pod]} and {row}")
+            seen[pod] = row
+    if seen != state.node_of:
+        wrong.append("the index of pods by node and the index of nodes by pod differ")
+    return wrong
+
+
+def violations(state: ClusterState, *, single_scheduler: bool = True) -> list[str]:
+    """Return everything that is wrong with *state*."""
+    wrong = columns_are_sums(state) + bound_once(state)
+    return wrong + no_overcommit(state) if single_scheduler else wrong

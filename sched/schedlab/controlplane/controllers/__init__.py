@@ -1,0 +1,1 @@
+"""The controllers of kube-controller-manager, each with its own client and its own projection."""

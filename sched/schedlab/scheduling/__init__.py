@@ -1,0 +1,1 @@
+"""Schedulers and the seam behind which they are interchanged."""

@@ -1,0 +1,181 @@
+"""The seam where schedulers are interchanged: what goes in, what comes out.
+
+A scheduler is pure policy. It has no clock, does no I/O and holds no reference to the control
+plane: the scheduler *component* takes pods from its queue, asks the policy, waits for the decision
+time and binds. Greedy, solvers and learned policies answer the same call; the component can't tell
+which one it has. A richer base class was rejected: a function that returns a `Placement` is enough.
+"""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import NamedTuple, Protocol, runtime_checkable
+
+import numpy as np
+from numpy.typing import NDArray
+
+from schedlab.cluster.classes import PodClass
+from schedlab.rng import Draws
+from schedlab.scheduling.view import ClusterView
+
+
+class Pod(NamedTuple):
+    """A pending pod, as a policy may see it: never its true duration, never the future."""
+
+    row: int
+    """Row of the pod: its identity within a run."""
+    pod_class: PodClass
+    """What it asks for."""
+    name: str
+    """``namespace/name``."""
+    key: int
+    """Entity key for keyed draws: the same under every scheduler."""
+    attempt: int
+    """1 for the first attempt to schedule it."""
+    created_us: int
+    """When it was created."""
+    estimated_duration_us: int
+    """How long it is believed to run once started; -1 when nothing is known."""
+
+
+class PodBatch(Sequence[Pod]):
+    """The pods to decide on, in queue order."""
+
+    __slots__ = ("_pods",)
+
+    def __init__(self, pods: list[Pod]) -> None:
+        self._pods = pods
+
+    def __len__(self) -> int:
+        return len(self._pods)
+
+    def __getitem__(self, index: int) -> Pod:  # type: ignore[override]
+        return self._pods[index]
+
+    def __iter__(self) -> Iterator[Pod]:
+        return iter(self._pods)
+
+    def requests(self, view: ClusterView) -> NDArray[np.int64]:
+        """Return the requests as an int64 array of shape [R, P]."""
+        rows = view.allocatable.shape[0]
+        out = np.zeros((rows, len(self._pods)), np.int64)
+        for i, pod in enumerate(self._pods):
+            for resource, amount in pod.pod_class.requests:
+                out[resource, i] = amount
+        return out
+
+    @property
+    def priority(self) -> NDArray[np.int64]:
+        """Priorities, int64 array of shape [P]."""
+        return np.array([pod.pod_class.priority for pod in self._pods], np.int64)
+
+
+class Verdict(enum.IntEnum):
+    """What a scheduler says of one pod."""
+
+    PLACED = 0
+    UNSCHEDULABLE = 1
+    """No node will do; the pod waits until the cluster changes for the better."""
+    DEFER = 2
+    """Ask again at a time that the scheduler names."""
+    DROP = 3
+    """Never ask again: the pod is counted as dropped."""
+
+
+@dataclass(slots=True)
+class Eviction:
+    """A running pod that has to go."""
+
+    pod: int
+    reason: str
+
+
+@dataclass(slots=True)
+class Placement:
+    """The answer to one batch of P pods.
+
+    Start from `Placement.of`, where no pod is placed, and use `place`, `defer` and `drop`.
+
+    Attributes
+    ----------
+    verdict : list of Verdict, length P
+        What becomes of each pod.
+    node : list of int, length P
+        Row of the chosen node, or -1.
+    reason : list of str, length P
+        Why a pod is unschedulable or dropped, in kube-scheduler's words; empty when placed.
+    until_us : list of int, length P
+        When to ask again about a deferred pod; 0 for others.
+    feasible : list of int, length P
+        Number of nodes that passed all filters, or -1 when not counted.
+    work : list of int, length P
+        Deterministic units of work per pod (such as nodes evaluated), from which the component
+        derives the simulated decision time. Wall time is never used.
+    evictions : list of Eviction
+        Running pods to evict.
+    """
+
+    verdict: list[Verdict]
+    node: list[int]
+    reason: list[str]
+    until_us: list[int]
+    feasible: list[int]
+    work: list[int]
+    evictions: list[Eviction] = field(default_factory=list)
+
+    @classmethod
+    def of(cls, pods: PodBatch) -> Placement:
+        """Return the answer that places no pod."""
+        n = len(pods)
+        return cls([Verdict.UNSCHEDULABLE] * n, [-1] * n, [""] * n, [0] * n, [-1] * n, [0] * n)
+
+    def place(self, index: int, node: int) -> None:
+        """Place pod number *index* of the batch on the node in row *node*."""
+        self.verdict[index] = Verdict.PLACED
+        self.node[index] = int(node)
+        self.reason[index] = ""
+
+    def defer(self, index: int, until_us: int, reason: str = "") -> None:
+        """Ask again about pod number *index* at *until_us*."""
+        self.verdict[index] = Verdict.DEFER
+        self.until_us[index] = until_us
+        self.reason[index] = reason
+
+    def drop(self, index: int, reason: str) -> None:
+        """Give pod number *index* up for good."""
+        self.verdict[index] = Verdict.DROP
+        self.reason[index] = reason
+
+
+@dataclass(frozen=True, slots=True)
+class Trigger:
+    """When a scheduler wants to be asked.
+
+    Attributes
+    ----------
+    max_pods : int
+        Most pods in one batch.
+    window_us : int
+        How long pods are collected after the first one; 0 = at once.
+    period_us : int or None
+        Ask this often even when nothing is pending (rebalancing); None = never.
+    """
+
+    max_pods: int = 1
+    window_us: int = 0
+    period_us: int | None = None
+
+
+@runtime_checkable
+class Scheduler(Protocol):
+    """A policy: pods and a view in, a placement out.
+
+    Optional attributes: ``trigger`` (a `Trigger`; default: one pod at a time) and ``tags`` (a
+    frozenset of "order_dependent", "stochastic", "stateful").
+    """
+
+    def schedule(self, pods: PodBatch, view: ClusterView, rng: Draws) -> Placement:
+        """Decide on *pods*; *view* is unchanged afterwards (trials go through `view.fork`)."""
+        ...
