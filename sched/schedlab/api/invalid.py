@@ -43,7 +43,7 @@ def input_error(error: ValidationError, model: type[ApiModel]) -> InputError:
     model : type of ApiModel
         What was being validated.
     """
-    details = error.errors(include_url=False)
+    details = _causes(error.errors(include_url=False))
     first = next((d for d in details if d["type"] == "extra_forbidden"), details[0])
     made = _unknown_key(first, model) if first["type"] == "extra_forbidden" else _wrong(first)
     more = len(details) - 1
@@ -51,6 +51,16 @@ def input_error(error: ValidationError, model: type[ApiModel]) -> InputError:
         hint = "; ".join(part for part in (made.hint, f"{more} more after this") if part)
         made = InputError(made.field, found=made.found, expected=made.expected, hint=hint)
     return made
+
+
+def _causes(details: list[ErrorDetails]) -> list[ErrorDetails]:
+    """Return the errors without those that follow from one below them (a list without entries)."""
+    places = [d["loc"] for d in details]
+    return [
+        d
+        for d in details
+        if not any(len(p) > len(d["loc"]) and p[: len(d["loc"])] == d["loc"] for p in places)
+    ]
 
 
 def nearest(key: str, known: Iterator[str] | list[str] | tuple[str, ...]) -> str:

@@ -13,8 +13,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from schedlab.api.base import Amounts
-from schedlab.api.pods import Container, ContainerStatus, PodSpec, PodStatus
+from schedlab.api.base import step
+from schedlab.api.pods import Container, PodSpec, PodStatus
 from schedlab.errors import InputError
 from schedlab.units import INT64_MAX
 
@@ -24,6 +24,7 @@ NONZERO_CPU_MILLI = 100
 NONZERO_MEMORY_BYTES = 200 * 1024 * 1024
 """What they assume for a container that requests no memory, in bytes."""
 
+_ASSUMED: Mapping[str, int] = {"cpu": NONZERO_CPU_MILLI, "memory": NONZERO_MEMORY_BYTES}
 _NONE: Mapping[str, int] = {}
 
 
@@ -35,8 +36,8 @@ def pod_requests(spec: PodSpec, status: PodStatus | None = None) -> dict[str, in
     spec : PodSpec
         The pod's spec.
     status : PodStatus, optional
-        Where it tells what the kubelet granted (a pod being resized in place), the larger of
-        wish and grant counts, and after an infeasible resize the grant alone.
+        Where it tells what the kubelet granted a container (one that is resized in place), the
+        largest of wish and grant counts, and after an infeasible resize the grant alone.
 
     Returns
     -------
@@ -44,41 +45,47 @@ def pod_requests(spec: PodSpec, status: PodStatus | None = None) -> dict[str, in
         Resource name to canonical amount (`schedlab.units.amount`). A resource that some container
         names with 0 is present.
     """
-    return _pod_requests(spec, status, _NONE)
+    return _pod_requests(spec, status, _NONE, pod_level=True)
 
 
-def nonzero_requests(spec: PodSpec, status: PodStatus | None = None) -> tuple[int, int]:
-    """Return (milli-cores, bytes) as LeastAllocated and MostAllocated score them.
+def nonzero_requests(
+    spec: PodSpec, status: PodStatus | None = None, *, pod_level: bool = True
+) -> tuple[int, int]:
+    """Return (milli-cores, bytes) that a pod adds to its node's NonZeroRequested.
 
     A container that requests no cpu counts 100 milli-cores, one that requests no memory 200 MiB.
     Where pod-level requests are set, only a resource that the whole pod leaves out is assumed.
+
+    Parameters
+    ----------
+    spec : PodSpec
+        The pod's spec.
+    status : PodStatus, optional
+        As in `pod_requests`.
+    pod_level : bool, default True
+        False leaves out pod-level requests. NodeResourcesFit 1.35 scores the incoming pod so (and
+        without its status), although it accounts the pods on the node with them: its scorer isn't
+        told of the feature gates. The decisions recorded from the real scheduler show it.
     """
-    assumed = {"cpu": NONZERO_CPU_MILLI, "memory": NONZERO_MEMORY_BYTES}
-    if _pod_level(spec):
-        given = _pod_requests(spec, status, _NONE)
-        assumed = {name: value for name, value in assumed.items() if name not in given}
-    requests = _pod_requests(spec, status, assumed)
+    assumed = _ASSUMED
+    if pod_level and _pod_level(spec):
+        given = _pod_requests(spec, status, _NONE, pod_level=True)
+        assumed = {name: value for name, value in _ASSUMED.items() if name not in given}
+    requests = _pod_requests(spec, status, assumed, pod_level=pod_level)
     return requests.get("cpu", 0), requests.get("memory", 0)
 
 
 def _pod_requests(
-    spec: PodSpec, status: PodStatus | None, assumed: Mapping[str, int]
+    spec: PodSpec, status: PodStatus | None, assumed: Mapping[str, int], *, pod_level: bool
 ) -> dict[str, int]:
-    total = _aggregate(spec, _wished(spec), assumed)
-    if status is not None and (status.container_statuses or status.init_container_statuses):
-        infeasible = _resize_is_infeasible(status)
-        granted = _aggregate(spec, _granted(spec, status, infeasible), assumed)
-        actual = _aggregate(spec, _actual(spec, status, infeasible), assumed)
-        if infeasible:
-            total = {}
-        _raise_to(total, granted)
-        _raise_to(total, actual)
-    total.update(_pod_level(spec))
+    total = _aggregate(spec, _granted(spec, status), assumed)
+    if pod_level:
+        total.update(_pod_level(spec))
     _add(total, spec.overhead)
     for name, value in total.items():
         if value > INT64_MAX:
             raise InputError(
-                f"requests.{name}", found=value, expected="a sum that fits a 64-bit integer"
+                f"requests{step(name)}", found=value, expected="a sum that fits a 64-bit integer"
             )
     return total
 
@@ -95,58 +102,51 @@ def _pod_level(spec: PodSpec) -> dict[str, int]:
 
 
 def _aggregate(
-    spec: PodSpec, requests: list[Mapping[str, int]], assumed: Mapping[str, int]
+    spec: PodSpec, granted: Mapping[str, Mapping[str, int]], assumed: Mapping[str, int]
 ) -> dict[str, int]:
-    """Return the need of all containers; *requests* has those of the containers, then the inits."""
-    if assumed:
-        requests = [{**assumed, **request} for request in requests]
+    """Return what all containers need; *granted* stands in for the requests of those it names."""
+
+    def request(container: Container) -> Mapping[str, int]:
+        found = granted.get(container.name, container.resources.requests)
+        return {**assumed, **found} if assumed else found
+
     total: dict[str, int] = {}
-    for request in requests[: len(spec.containers)]:
-        _add(total, request)
+    for container in spec.containers:
+        _add(total, request(container))
     sidecars: dict[str, int] = {}
     largest: dict[str, int] = {}
-    for init, request in zip(spec.init_containers, requests[len(spec.containers) :], strict=True):
+    for init in spec.init_containers:
         if init.restart_policy == "Always":
-            _add(total, request)
-            _add(sidecars, request)
+            _add(total, request(init))
+            _add(sidecars, request(init))
             _raise_to(largest, sidecars)
         else:
-            moment = dict(request)
+            moment = dict(request(init))
             _add(moment, sidecars)
             _raise_to(largest, moment)
     _raise_to(total, largest)
     return total
 
 
-def _wished(spec: PodSpec) -> list[Mapping[str, int]]:
-    return [c.resources.requests for c in (*spec.containers, *spec.init_containers)]
-
-
-def _granted(spec: PodSpec, status: PodStatus, infeasible: bool) -> list[Mapping[str, int]]:
-    """Return what the kubelet allocated, else the wish (nothing where the wish can't be met)."""
-    found = []
-    for container, state in _states(spec, status):
-        if state is not None and state.allocated_resources is not None:
-            found.append(state.allocated_resources)
-        else:
-            found.append(_NONE if infeasible else container.resources.requests)
+def _granted(spec: PodSpec, status: PodStatus | None) -> dict[str, Mapping[str, int]]:
+    """Return what counts for the containers of which the kubelet reported resources."""
+    if status is None or not (status.container_statuses or status.init_container_statuses):
+        return {}
+    infeasible = _resize_is_infeasible(status)
+    states = {s.name: s for s in (*status.init_container_statuses, *status.container_statuses)}
+    sidecars = [c for c in spec.init_containers if c.restart_policy == "Always"]
+    found: dict[str, Mapping[str, int]] = {}
+    for container in (*spec.containers, *sidecars):
+        state = states.get(container.name)
+        if state is None or state.resources is None:
+            continue
+        largest: dict[str, int] = {}
+        _raise_to(largest, state.resources.requests)
+        _raise_to(largest, state.allocated_resources or _NONE)
+        if not infeasible:
+            _raise_to(largest, container.resources.requests)
+        found[container.name] = largest
     return found
-
-
-def _actual(spec: PodSpec, status: PodStatus, infeasible: bool) -> list[Mapping[str, int]]:
-    """Return what the containers run with, else what was granted."""
-    granted = _granted(spec, status, infeasible)
-    return [
-        state.resources.requests
-        if state is not None and state.resources is not None and state.resources.requests
-        else grant
-        for (_, state), grant in zip(_states(spec, status), granted, strict=True)
-    ]
-
-
-def _states(spec: PodSpec, status: PodStatus) -> list[tuple[Container, ContainerStatus | None]]:
-    by_name = {s.name: s for s in (*status.init_container_statuses, *status.container_statuses)}
-    return [(c, by_name.get(c.name)) for c in (*spec.containers, *spec.init_containers)]
 
 
 def _resize_is_infeasible(status: PodStatus) -> bool:
@@ -165,12 +165,3 @@ def _raise_to(total: dict[str, int], other: Mapping[str, int]) -> None:
     for name, value in other.items():
         if value > total.get(name, -1):
             total[name] = value
-
-
-__all__ = [
-    "NONZERO_CPU_MILLI",
-    "NONZERO_MEMORY_BYTES",
-    "Amounts",
-    "nonzero_requests",
-    "pod_requests",
-]

@@ -2,7 +2,7 @@
 
 Kubernetes turns YAML into JSON, so a document here is made of dict, list, str, int, float, bool
 and None, and mapping keys are strings. Scalars resolve as in go-yaml v2, which sigs.k8s.io/yaml
-uses: ``yes``, ``on`` and ``y`` are true, ``0o17`` and ``017`` are 15, ``1e3`` is 1000.0, dates and
+uses: ``yes``, ``on`` and ``y`` are true, ``0o17`` and ``017`` are 15, ``1e3`` is 1000, dates and
 ``1:30`` stay strings. Keys are the exception: they are the text that is written, so that ``n: 3``
 isn't the key "false" (Kubernetes makes it one, and every such manifest is an accident). Tags are
 never executed. What a file can be used to attack with is refused
@@ -340,7 +340,7 @@ def _resolve(text: str) -> Any:
         value = float(plain)
         if not math.isfinite(value):
             raise InputError("", found=f"<{text[:40]}>", expected="a finite number")
-        return value
+        return int(value) if value.is_integer() and abs(value) < 2**63 else value
     return text
 
 
