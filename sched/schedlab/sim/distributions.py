@@ -113,7 +113,7 @@ class Lognormal(_Scalar):
 
     def quantile(self, u: float) -> int:
         """Return median exp(sigma z(u)) with the normal quantile z, rounded down."""
-        return int(self.median * math.exp(self.sigma * float(ndtri(u or 2.0**-54))))
+        return int(self.median * math.exp(self.sigma * float(ndtri(max(u, 2.0**-54)))))
 
     def mean(self) -> float:
         """Return median exp(sigma^2 / 2)."""
