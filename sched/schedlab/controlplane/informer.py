@@ -85,6 +85,8 @@ class Watch:
 
     def _deliver(self, _: object) -> None:
         entries, now = self._entries, self._calendar.now_us
+        if self._posted <= now:
+            self._posted = -1  # what comes for this instant from now on needs an event of its own
         while entries and entries[0][0] <= now:
             _, handler, subject, detail = entries.popleft()
             if detail is None:

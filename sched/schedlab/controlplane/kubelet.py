@@ -179,8 +179,9 @@ class Kubelets:
         now, pods = self._calendar.now_us, self._pods
         self._stage[pod] = RUNNING
         pods.started_us[pod] = now
-        self._api.set_running(pod, self._send_at(pods.node[pod], now + self._status.us(pod)))
-        duration = pods.duration_us[pod]
+        duration, status = pods.duration_us[pod], self._status.us(pod)
+        if not 0 <= duration < status:  # else the end overtakes the report of the start
+            self._api.set_running(pod, self._send_at(pods.node[pod], now + status))
         if duration >= 0:
             self._calendar.post(now + duration, Priority.REMOVAL, self._ended_id, pod)
 
@@ -194,9 +195,7 @@ class Kubelets:
         pods.finished_us[pod] = now
         self.admitted.remove_pod(pod)
         sent = self._send_at(pods.node[pod], now + self._end_status.us(pod))
-        self._api.set_ended(
-            pod, max(sent, pods.started_us[pod] + self._status.us(pod)), Phase.SUCCEEDED
-        )
+        self._api.set_ended(pod, sent, Phase.SUCCEEDED)
 
     def _on_terminate(self, pod: int, node: int) -> None:
         stage, now = self._stage[pod], self._calendar.now_us

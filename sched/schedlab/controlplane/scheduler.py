@@ -192,6 +192,8 @@ class SchedulerComponent:
             self._start(allow_empty=True)
 
     def _cycle(self, _: object) -> None:
+        if self._due_us != self._calendar.now_us:
+            return  # the cycle was moved to an earlier time
         self._due_us = -1
         if not self._busy:
             self._start()

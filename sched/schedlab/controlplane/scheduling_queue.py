@@ -114,12 +114,15 @@ class SchedulingQueue:
     def park(self, pod: int, now_us: int) -> None:
         """Put a pod that could not be placed into the lane of its class."""
         pod_class = self._pods.pod_class[pod]
-        if self._probes.get(pod_class) == pod:
-            del self._probes[pod_class]
         self._since[pod] = now_us
         self._ready[pod] = now_us + self._backoff_us(self._pods.attempts[pod])
         self._move(pod, "unschedulable")
-        self._lanes.setdefault(pod_class, deque()).append(pod)
+        lane = self._lanes.setdefault(pod_class, deque())
+        if self._probes.get(pod_class) == pod:
+            del self._probes[pod_class]
+            lane.appendleft(pod)  # those behind it would have failed after it: it stays the head
+        else:
+            lane.append(pod)
 
     def back_off(self, pod: int, now_us: int, until_us: int = -1) -> None:
         """Try a pod again once its backoff is over, or at *until_us*, whatever happens."""
