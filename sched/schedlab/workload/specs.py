@@ -1,0 +1,380 @@
+"""What a user writes about a cluster and a workload: frozen models, read from YAML.
+
+A cluster is made of node pools, of manifests, or of a trace's node list; a workload of generated
+items, manifests and a trace's pod list, in any combination. Where Kubernetes has a name, the key
+is that name in snake_case. Parts of a Kubernetes object that have no key of their own are given
+under ``pod_spec`` in Kubernetes' own form.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import Field, model_validator
+
+from schedlab.api.base import Labels
+from schedlab.api.objects import Taint, Toleration
+from schedlab.api.yaml_loader import load_documents
+from schedlab.errors import InputError
+from schedlab.workload.arrivals import ArrivalSpec, AtOnce
+from schedlab.workload.model import (
+    DistributionSpec,
+    DurationUs,
+    M,
+    Name,
+    NonNegative,
+    Positive,
+    Spec,
+    validated,
+)
+from schedlab.workload.sizes import Correlation
+
+Share = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+Int32 = Annotated[int, Field(strict=True, ge=-(2**31), le=2**31 - 1)]
+
+
+class Pool(Spec):
+    """Nodes that are alike, named ``<pool>-0000``, ``<pool>-0001``, ...
+
+    Attributes
+    ----------
+    name : str
+        Name of the pool; the label ``schedlab.io/pool`` of its nodes.
+    count : int
+        Number of nodes.
+    allocatable : mapping of resource to quantity or distribution
+        What pods can request; ``pods`` is 110 where absent. A distribution, such as
+        ``{choices: {"16": 3, "32": 1}}``, is drawn per node.
+    capacity : mapping of resource to quantity, optional
+        What the node has; as allocatable where absent.
+    zones : list of str
+        Node i is in zone i modulo their number; none = no zone label.
+    region, instance_type, gpu_model : str, optional
+        The labels topology.kubernetes.io/region, node.kubernetes.io/instance-type and
+        nvidia.com/gpu.product.
+    labels : mapping of str to str
+        Further labels.
+    taints : list of taints
+        Each ``{key, value, effect}``.
+    """
+
+    name: Name
+    count: NonNegative
+    allocatable: Annotated[Mapping[str, DistributionSpec], Field(min_length=1)]
+    capacity: Mapping[str, str | int | float] | None = None
+    zones: tuple[str, ...] = ()
+    region: str | None = None
+    instance_type: str | None = None
+    gpu_model: str | None = None
+    labels: Labels = Field(default_factory=dict)
+    taints: tuple[Taint, ...] = ()
+
+
+class OpenbNodes(Spec):
+    """The node list of the openb trace.
+
+    Attributes
+    ----------
+    nodes : str
+        CSV file, relative to ``data``.
+    data : str, optional
+        Directory of the trace, relative to the spec's file; where absent the directory to which
+        ``schedlab fetch openb`` writes.
+    pods_per_node : int
+        Allocatable pods. The trace doesn't say; 1001 is what its publishers' simulator uses.
+    """
+
+    nodes: str = "openb_node_list_all_node.csv"
+    data: str | None = None
+    pods_per_node: Positive = 1001
+
+
+class ClusterTrace(Spec):
+    """Nodes of a public trace."""
+
+    openb: OpenbNodes
+
+
+class ClusterSpec(Spec):
+    """A cluster at time 0.
+
+    Attributes
+    ----------
+    name : str
+        For tables and plots.
+    pools : list of Pool
+        Generated nodes, in this order.
+    manifests : list of str
+        Files with Nodes, Namespaces, PriorityClasses and Services; paths relative to the spec.
+    trace : ClusterTrace, optional
+        Nodes of a trace.
+    """
+
+    name: str = "cluster"
+    pools: tuple[Pool, ...] = ()
+    manifests: tuple[str, ...] = ()
+    trace: ClusterTrace | None = None
+
+    @model_validator(mode="after")
+    def _has_nodes(self) -> Self:
+        if not self.pools and not self.manifests and self.trace is None:
+            raise InputError("", found="<nothing>", expected="pools, manifests or trace")
+        return self
+
+
+class NoisyEstimate(Spec):
+    """Estimate = duration times a lognormal factor with median 1 and this deviation of its log."""
+
+    sigma: Annotated[float, Field(ge=0, allow_inf_nan=False)]
+
+
+class DeclaredEstimate(Spec):
+    """What users declare: the duration times *factor*, then rounded up to multiples of *round*."""
+
+    factor: Annotated[float, Field(ge=1, allow_inf_nan=False)] = 3.0
+    round: DurationUs = 0
+
+
+class EstimateModel(Spec):
+    """An estimate with an error; exactly one of the two."""
+
+    noisy: NoisyEstimate | None = None
+    user_declared: DeclaredEstimate | None = None
+
+    @model_validator(mode="after")
+    def _one(self) -> Self:
+        if (self.noisy is None) == (self.user_declared is None):
+            raise InputError("", found="<none or both>", expected="noisy or user_declared")
+        return self
+
+
+class Item(Spec):
+    """One kind of thing that clients submit: Deployments, Jobs or bare pods of one mix.
+
+    Attributes
+    ----------
+    name : str
+        Objects are named ``<name>-0000``, ``<name>-0001``, ...; draws are keyed by it.
+    kind : {"Deployment", "Job", "Pod"}
+        What is submitted.
+    namespace : str
+        Created at time 0 if it isn't "default".
+    count : int, optional
+        Number of objects; needed where neither the process nor the horizon ends.
+    arrivals : ArrivalSpec
+        When they are submitted; all at time 0 where absent.
+    replicas : int or distribution
+        Pods of a Deployment; 1 where absent.
+    completions, parallelism : int or distribution
+        Of a Job; completions 1 where absent, parallelism as many as completions.
+    backoff_limit : int, optional
+        Of a Job.
+    requests : mapping of resource to size
+        See `schedlab.workload.sizes.parse_size`.
+    table : str or list of mappings, optional
+        Sizes drawn by the row, see `schedlab.workload.sizes.parse_table`.
+    correlation : list of Correlation
+        Rank correlations of the sizes in ``requests`` and of the duration.
+    duration : duration or distribution, optional
+        How long each pod runs; absent = until deleted. On a Deployment: its lifetime, after which
+        the client deletes it.
+    duration_per : {"pod", "job"}
+        Of a Job: whether each pod draws its own duration, or all pods of a Job have one.
+    estimated_duration : "none", "exact", {noisy: ...} or {user_declared: ...}
+        What a scheduler is told of the duration.
+    priority_class, scheduler_name, image : str
+        Of the pods.
+    node_selector, labels, annotations : mapping of str to str
+        Of the pods.
+    tolerations : list of tolerations
+        In Kubernetes' form.
+    pod_spec : mapping
+        Further parts of the pod's spec in Kubernetes' form, such as affinity.
+    """
+
+    name: Name
+    kind: Literal["Deployment", "Job", "Pod"]
+    namespace: Name = "default"
+    count: NonNegative | None = None
+    arrivals: ArrivalSpec = AtOnce()
+    replicas: DistributionSpec = None
+    completions: DistributionSpec = None
+    parallelism: DistributionSpec = None
+    backoff_limit: NonNegative | None = None
+    requests: Mapping[str, Any] = Field(default_factory=dict)
+    table: str | tuple[Mapping[str, Any], ...] | None = None
+    correlation: tuple[Correlation, ...] = ()
+    duration: DistributionSpec = None
+    duration_per: Literal["pod", "job"] = "pod"
+    estimated_duration: Literal["none", "exact"] | EstimateModel = "none"
+    priority_class: str | None = None
+    scheduler_name: str = "default-scheduler"
+    image: str = "registry.k8s.io/pause:3.10"
+    node_selector: Labels = Field(default_factory=dict)
+    labels: Labels = Field(default_factory=dict)
+    annotations: Mapping[str, str] = Field(default_factory=dict)
+    tolerations: tuple[Toleration, ...] = ()
+    pod_spec: Mapping[str, Any] = Field(default_factory=dict)
+
+    @model_validator(mode="after")
+    def _fits_kind(self) -> Self:
+        own = {
+            "Deployment": ("replicas",),
+            "Job": ("completions", "parallelism", "backoff_limit"),
+            "Pod": (),
+        }
+        for kind, names in own.items():
+            for name in names:
+                if kind != self.kind and getattr(self, name) is not None:
+                    raise InputError(
+                        name, found=getattr(self, name), expected=f"{name} only on a {kind}"
+                    )
+        if self.kind != "Job" and self.duration_per == "job":
+            raise InputError("duration_per", found="job", expected="pod, as this is no Job")
+        if self.kind != "Pod" and self.arrivals.process == "closed_loop":
+            raise InputError(
+                "arrivals.process", found="closed_loop", expected=f"another one with a {self.kind}"
+            )
+        if self.kind == "Deployment" and self.estimated_duration != "none":
+            raise InputError(
+                "estimated_duration", found="an estimate", expected="none with a Deployment"
+            )
+        return self
+
+
+class TargetLoad(Spec):
+    """Scale inter-arrival times until the offered load of a resource has a value.
+
+    Attributes
+    ----------
+    value : float
+        Share of the allocatable amount of all nodes; above 1 the cluster can't keep up.
+    resource : str
+        A resource, or "dominant" for the one with the highest load.
+    counts : {"all_work", "within_window", "peak"}
+        What the load is. ``all_work``: request times duration of everything that arrives, over
+        capacity times the arrival window. ``within_window``: only the part of that work which
+        falls into the window if nothing waits (the mean demand; it differs where durations are
+        longer than the window). ``peak``: the highest demand at any time if nothing waits.
+    """
+
+    value: Share
+    resource: str = "dominant"
+    counts: Literal["all_work", "within_window", "peak"] = "all_work"
+
+
+class OpenbPods(Spec):
+    """A pod list of the openb trace.
+
+    Attributes
+    ----------
+    pods : str
+        CSV file, relative to ``data``.
+    data : str, optional
+        Directory of the trace, as in `OpenbNodes`.
+    time : {"trace", "load", "static"}, optional
+        ``trace``: the times as they were. ``load``: inter-arrival times scaled to `target_load`,
+        durations kept. ``static``: all pods at time 0 without an end. Where absent: ``load`` with
+        a target load, else ``trace``, and ``static`` for a list without times.
+    target_load : float or TargetLoad, optional
+        A number is a share of the GPUs.
+    copies : int
+        The list is replayed so many times, one after the other (before scaling).
+    """
+
+    pods: str = "openb_pod_list_default.csv"
+    data: str | None = None
+    time: Literal["trace", "load", "static"] | None = None
+    target_load: Share | TargetLoad | None = None
+    copies: Positive = 1
+
+    @model_validator(mode="after")
+    def _load_or_not(self) -> Self:
+        if self.time == "load" and self.target_load is None:
+            raise InputError("target_load", found="<nothing>", expected="a value, as time is load")
+        if self.time in ("trace", "static") and self.target_load is not None:
+            raise InputError("time", found=self.time, expected="load, as there is a target_load")
+        return self
+
+
+class WorkloadTrace(Spec):
+    """Pods of a public trace."""
+
+    openb: OpenbPods
+
+
+class PriorityClassSpec(Spec):
+    """A PriorityClass that exists before the first pod."""
+
+    name: Name
+    value: Int32
+    global_default: bool = False
+    preemption_policy: Literal["PreemptLowerPriority", "Never"] | None = None
+
+
+class WorkloadSpec(Spec):
+    """What is asked of the cluster.
+
+    Attributes
+    ----------
+    name : str
+        For tables and plots.
+    items : list of Item
+        Generated Deployments, Jobs and pods.
+    manifests : list of str
+        Files of objects; each is created at time 0 or at its annotation
+        ``schedlab.io/submit-at``, and deleted at ``schedlab.io/delete-at`` if there is one.
+    trace : WorkloadTrace, optional
+        Pods of a trace.
+    horizon : duration, optional
+        Generated arrivals end here (what arrived goes on).
+    target_load : TargetLoad, optional
+        Scales the generated arrivals.
+    priority_classes : list of PriorityClassSpec
+        Present from time 0.
+    """
+
+    name: str = "workload"
+    items: tuple[Item, ...] = ()
+    manifests: tuple[str, ...] = ()
+    trace: WorkloadTrace | None = None
+    horizon: DurationUs | None = None
+    target_load: TargetLoad | None = None
+    priority_classes: tuple[PriorityClassSpec, ...] = ()
+
+    @model_validator(mode="after")
+    def _has_work(self) -> Self:
+        if not self.items and not self.manifests and self.trace is None:
+            raise InputError("", found="<nothing>", expected="items, manifests or trace")
+        for part in ("items", "priority_classes"):
+            seen: set[str] = set()
+            for i, entry in enumerate(getattr(self, part)):
+                if entry.name in seen:
+                    raise InputError(f"{part}[{i}].name", found=entry.name, expected="unique names")
+                seen.add(entry.name)
+        if self.horizon == 0:
+            raise InputError("horizon", found=0, expected="a duration > 0")
+        if self.target_load is not None and not self.items:
+            raise InputError("target_load", found="<no items>", expected="items, which it scales")
+        return self
+
+
+def read_spec(model: type[M], path: str | Path) -> M:
+    """Read one spec from a YAML or JSON file.
+
+    Raises
+    ------
+    InputError
+        The file can't be read, or what it holds isn't a *model*.
+    """
+    path = Path(path)
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError("", found=str(path), expected="a readable text file") from error
+    documents = load_documents(text, str(path))
+    if len(documents) != 1:
+        raise InputError("", found=f"{len(documents)} documents", expected="one", file=path)
+    return validated(model, documents[0][0], file=path)
