@@ -1,5 +1,7 @@
 """Deployments, ReplicaSets, Jobs and what is left when they go."""
 
+from itertools import pairwise
+
 import pytest
 
 from schedlab.api.objects import (
@@ -75,7 +77,7 @@ def test_the_controllers_client_has_a_limit():
     config = {"profile": "ideal", "controllers": {"kubeApiQps": 1, "kubeApiBurst": 1}}
     record = checked(small_run(objects(created(deployment(4))), config=config))
     start = seconds(record, "created_us")
-    assert all(b - a >= 1.0 for a, b in zip(start, start[1:], strict=False))
+    assert all(b - a >= 1.0 for a, b in pairwise(start))
 
 
 def test_deleting_a_deployment_takes_its_pods_along():
@@ -110,9 +112,7 @@ def test_a_suspended_job_does_not_start():
 
 def test_a_refused_pod_is_replaced_until_the_backoff_limit():
     template = pod_template(3_000, annotations=RUN_10S, node_name="n0")
-    bad = Job(
-        metadata=ObjectMeta(name="bad"), spec=JobSpec(template=template, backoff_limit=2)
-    )
+    bad = Job(metadata=ObjectMeta(name="bad"), spec=JobSpec(template=template, backoff_limit=2))
     run = small_run(objects(created(bad)), nodes=[small_node(cpu=1_000)])
     record = run.run()
     assert record.counts["rejected"] == 3  # the first and two retries
@@ -150,7 +150,11 @@ def test_a_replacement_is_the_same_logical_replica():
 
 def test_durations_are_drawn_per_replica():
     spread = {"schedlab.io/duration": '{"uniform": ["10s", "1000s"]}'}
-    record = checked(small_run(objects(created(job(annotations=spread, completions=20, parallelism=20, cpu=100)))))
+    record = checked(
+        small_run(
+            objects(created(job(annotations=spread, completions=20, parallelism=20, cpu=100)))
+        )
+    )
     durations = record.tables["pods"]["duration_us"]
     assert len(set(durations.tolist())) == 20
     assert 10e6 <= durations.min() < durations.max() <= 1_000e6

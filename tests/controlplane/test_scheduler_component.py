@@ -97,7 +97,9 @@ def test_a_pod_deleted_while_its_binding_is_on_the_way_frees_what_was_assumed():
 
 
 def test_pending_pods_can_be_deleted():
-    work = pods_at((0, None), (1, None), (2, None), templates=(BIG,), delete_us=_us(9, 5, -0.000001))
+    work = pods_at(
+        (0, None), (1, None), (2, None), templates=(BIG,), delete_us=_us(9, 5, -0.000001)
+    )
     record = checked(small_run(work))
     assert texts(record, "outcome") == ["deleted", "deleted", "running"]
     assert seconds(record, "bound_us") == [0.0, None, 9.0]

@@ -1,5 +1,7 @@
 """The way of a pod, stage by stage: each latency is found where the configuration put it."""
 
+from itertools import pairwise
+
 import pytest
 
 from schedlab.record.schema import STAGES
@@ -54,7 +56,7 @@ def test_stages_never_go_back_in_time(profile):
     nodes = [small_node(f"n{i}") for i in range(12)]
     record = checked(small_run(work, nodes=nodes, config=profile))
     assert record.counts["succeeded"] == 60
-    for before, after in zip(STAGES, STAGES[1:], strict=False):
+    for before, after in pairwise(STAGES):
         for a, b in zip(seconds(record, before), seconds(record, after), strict=True):
             assert a is not None
             assert b is not None
