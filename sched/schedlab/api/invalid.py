@@ -82,10 +82,10 @@ def _fold(key: str) -> str:
 
 def known_keys(model: type[ApiModel]) -> list[str]:
     """Return the keys that *model* accepts, as they are written."""
-    return sorted({*_fields(model), *model.harmless})
+    return sorted({*field_names(model), *model.harmless})
 
 
-def _fields(model: type[ApiModel]) -> dict[str, str]:
+def field_names(model: type[ApiModel]) -> dict[str, str]:
     """Return the key of each field -> its attribute."""
     return {info.alias or name: name for name, info in model.model_fields.items()}
 
@@ -127,15 +127,16 @@ def _model_at(model: type[ApiModel], location: list[int | str]) -> type[ApiModel
     for part in location:
         if isinstance(part, int):
             continue
-        name = _fields(current).get(part) if current is not None else None
+        name = field_names(current).get(part) if current is not None else None
         if current is None or name is None:
             return None
-        current = next(_models_in(current.model_fields[name].annotation), None)
+        current = next(models_in(current.model_fields[name].annotation), None)
     return current
 
 
-def _models_in(annotation: Any) -> Iterator[type[ApiModel]]:
+def models_in(annotation: Any) -> Iterator[type[ApiModel]]:
+    """Yield the models that a field's type is made of."""
     if isinstance(annotation, type) and issubclass(annotation, ApiModel):
         yield annotation
     for argument in get_args(annotation):
-        yield from _models_in(argument)
+        yield from models_in(argument)

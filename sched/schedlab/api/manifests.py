@@ -227,7 +227,7 @@ def _where(document: Any, kind: str, line: int) -> str:
     """Return how error messages call the object: ``Deployment/web``."""
     if not isinstance(document, Mapping):
         return f"line {line}" if line else ""
-    kind = str(document.get("kind", kind))
+    kind = str(document.get("kind", kind)) or "object"
     metadata = document.get("metadata")
     name = (
         metadata.get("name") or metadata.get("generateName")
@@ -236,7 +236,7 @@ def _where(document: Any, kind: str, line: int) -> str:
     )
     if isinstance(name, str) and name:
         return f"{kind}/{name[:80]}"
-    return f"{kind or 'object'} (line {line})" if line else kind or "object"
+    return f"{kind} (line {line})" if line else kind
 
 
 def _located(error: InputError, where: str, file: str) -> InputError:

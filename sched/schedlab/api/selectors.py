@@ -103,7 +103,7 @@ def required_node_affinity_matches(spec: PodSpec, node: Node) -> bool:
 def preferred_node_affinity_score(spec: PodSpec, node: Node) -> int:
     """Return the sum of the weights of the preferred terms that select the node.
 
-    In a preferred term, unlike a required one, no conditions at all select every node.
+    A term without conditions adds nothing, as upstream.
     """
     affinity = spec.affinity.node_affinity if spec.affinity is not None else None
     if affinity is None:

@@ -119,12 +119,14 @@ _NOT_JSON: Final = object()
 def _load_json(text: str) -> Any:
     """Return the value of a JSON text, or `_NOT_JSON` (it may still be YAML)."""
     try:
-        return json.loads(
+        value = json.loads(
             text,
             object_pairs_hook=_json_object,
             parse_constant=_refuse_constant,
             parse_float=_json_float,
         )
+        _check_depth(value)
+        return value
     except InputError:
         if len(text) < MAX_SCALAR:
             _Builder().build(text)  # raises the same, with the line, for most of them
@@ -133,6 +135,20 @@ def _load_json(text: str) -> Any:
         raise _too_deep("") from None
     except ValueError:
         return _NOT_JSON
+
+
+def _check_depth(value: Any) -> None:
+    level, depth = [value], 0
+    while level:
+        depth += 1
+        if depth > MAX_DEPTH:
+            raise _too_deep("")
+        level = [
+            inner
+            for outer in level
+            for inner in (outer.values() if type(outer) is dict else outer)
+            if type(inner) in (dict, list)
+        ]
 
 
 def _json_object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
