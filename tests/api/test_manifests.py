@@ -287,3 +287,19 @@ def test_warnings_are_not_raised_for_plain_objects() -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         assert len(read_manifests(DUMP)) == 6
+
+
+def test_a_gigabyte_is_refused_without_being_read(tmp_path: Path) -> None:
+    path = tmp_path / "huge.yaml"
+    with path.open("wb") as stream:
+        stream.truncate(2**30)
+    with pytest.raises(InputError, match="at most 268435456 bytes, found 1073741824 bytes"):
+        read_manifests(path)
+
+
+@pytest.mark.bench
+@pytest.mark.parametrize("index", [0, 2], ids=["Node", "Pod"])
+def test_parsing_takes_less_than_150_microseconds(index: int, benchmark: Any) -> None:
+    items = yaml.safe_load(DUMP.read_text(encoding="utf-8"))["items"]
+    benchmark(parse_object, items[index])
+    assert benchmark.stats is None or benchmark.stats.stats.median < 150e-6
