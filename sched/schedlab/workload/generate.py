@@ -12,7 +12,6 @@ from schedlab.api.objects import (
     ApiObject,
     Namespace,
     ObjectMeta,
-    Pod,
     PodTemplate,
     PriorityClass,
 )
@@ -92,7 +91,7 @@ def build_workload(
     writes.sort(key=lambda write: (write.time_us, _FIRST.get(write.object.kind, 2)))
     workload = Workload(spec.name, templates, pods, tuple(writes), dropped, tuple(notes))
     _check_unique(workload)
-    _check_priorities(workload, cluster)
+    _check_priorities(spec, workload, cluster)
     return workload
 
 
@@ -217,22 +216,22 @@ def _check_unique(workload: Workload) -> None:
             created.add(identity)
 
 
-def _check_priorities(workload: Workload, cluster: Cluster) -> None:
+def _check_priorities(spec: WorkloadSpec, workload: Workload, cluster: Cluster) -> None:
     """Refuse pods that name a PriorityClass which nobody creates."""
     made: list[ApiObject] = [w.object for w in workload.objects if w.operation == "create"]
     known = {o.metadata.name for o in (*cluster.objects, *made) if isinstance(o, PriorityClass)}
     known |= set(SYSTEM_PRIORITY_CLASSES)
-    specs = {t.spec.priority_class_name: "Pod" for t in workload.templates}
+    named = {item.priority_class: f"items[{i}].priority_class" for i, item in enumerate(spec.items)}
+    pods = workload.pods
+    for row, template in enumerate(pods.template.tolist()):
+        name = workload.templates[template].spec.priority_class_name
+        named.setdefault(name, f"Pod/{pods.name[row]}: spec.priorityClassName")
     for found in made:
-        template = getattr(getattr(found, "spec", None), "template", None)
-        if template is not None:
-            specs.setdefault(template.spec.priority_class_name, f"{found.kind} {found.key}")
-        elif isinstance(found, Pod):
-            specs.setdefault(found.spec.priority_class_name, f"Pod {found.key}")
-    for name, where in specs.items():
+        own = getattr(getattr(found, "spec", None), "template", None)
+        if own is not None:
+            field = "spec.template.spec.priorityClassName"
+            where = f"{found.kind}/{found.metadata.name}: {field}"
+            named.setdefault(own.spec.priority_class_name, where)
+    for name, where in named.items():
         if name and name not in known:
-            raise InputError(
-                f"{where}: priorityClassName",
-                found=name,
-                expected=f"a PriorityClass that exists: {', '.join(sorted(known))}",
-            )
+            raise InputError(where, found=name, expected=f"one of {', '.join(sorted(known))}")

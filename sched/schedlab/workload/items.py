@@ -335,7 +335,7 @@ class ItemPlan:
     def _job_estimates(self, values: Mapping[str, Ints], n: int) -> list[int]:
         if self.item.estimated_duration == "none":
             return [-1] * n
-        known = values.get(DURATION, np.full(n, int(self._mean_duration or 0), np.int64))
+        known = values[DURATION] if DURATION in values else np.full(n, int(self._mean_duration))
         return [int(estimate) for estimate in self._estimates(known, self.keys(n))]
 
     def _object(self, name: str, row: Mapping[str, int], estimate_us: int) -> ApiObject:

@@ -132,9 +132,18 @@ def validated(model: type[M], data: Any, *, file: str | Path | None = None) -> M
 def input_error(
     failure: ValidationError, data: Any, *, file: str | Path | None = None
 ) -> InputError:
-    """Return the first error that pydantic found in *data* as an `InputError`."""
-    first = failure.errors(include_url=False)[0]
-    field = _field_path(first["loc"], data, missing=first["type"] == "missing")
+    """Return the first error that pydantic found in *data* as an `InputError`.
+
+    A union reports one error per alternative; the one that reaches deepest is meant.
+    """
+    found = [
+        (_field_path(error["loc"], data, missing=error["type"] == "missing"), error)
+        for error in failure.errors(include_url=False)
+    ]
+    start = found[0][0]
+    field, first = max(
+        (entry for entry in found if entry[0].startswith(start)), key=lambda entry: len(entry[0])
+    )
     cause = first.get("ctx", {}).get("error")
     if isinstance(cause, InputError):
         error = cause.under(field) if field else cause

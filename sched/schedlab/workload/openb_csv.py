@@ -55,9 +55,15 @@ class PodList:
 
 
 def read_table(
-    path: Path, required: tuple[str, ...], optional: tuple[str, ...] = ()
+    path: Path,
+    required: tuple[str, ...],
+    optional: tuple[str, ...] = (),
+    together: tuple[str, ...] = (),
 ) -> dict[str, list[str]]:
-    """Return the columns of a CSV file as text, checking the header and the row lengths."""
+    """Return the columns of a CSV file as text, checking the header and the row lengths.
+
+    Columns of *together* are all there, or none of them is.
+    """
     try:
         with path.open(newline="", encoding="utf-8") as file:
             rows = list(csv.reader(file))
@@ -67,6 +73,8 @@ def read_table(
             "", found=str(path), expected="a readable CSV file", file=path, hint=hint
         ) from error
     header = [cell.strip() for cell in rows[0]] if rows else []
+    if any(name in header for name in together):
+        required = (*required, *together)
     for name in required:
         if name not in header:
             raise InputError(
@@ -74,7 +82,8 @@ def read_table(
             )
     for name in header:
         if name not in (*required, *optional):
-            raise unknown_key(name, [*required, *optional], file=path).under("row 1: column")
+            known = dict.fromkeys((*required, *together, *optional))
+            raise unknown_key(name, list(known), file=path).under("row 1: column")
         if header.count(name) > 1:
             raise InputError("row 1", found=name, expected="each column once", file=path)
     body = rows[1:]
@@ -139,13 +148,8 @@ def read_pod_list(path: Path) -> PodList:
         A column is missing or unknown, a cell isn't what it should be, a name occurs twice, or
         a pod ends before it starts.
     """
-    table = read_table(path, SIZE_COLUMNS, (*TIME_COLUMNS, *OTHER_COLUMNS))
-    timed = [name for name in TIME_COLUMNS if name in table]
-    if timed and len(timed) < len(TIME_COLUMNS):
-        missing = next(name for name in TIME_COLUMNS if name not in table)
-        raise InputError(
-            "row 1", found=list(table), expected=f"a header with the column {missing}", file=path
-        )
+    table = read_table(path, SIZE_COLUMNS, OTHER_COLUMNS, together=TIME_COLUMNS)
+    timed = TIME_COLUMNS[0] in table
     check_names(path, table["name"], "name")
     nothing = [""] * len(table["name"])
     pods = PodList(

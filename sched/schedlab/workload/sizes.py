@@ -6,11 +6,11 @@ the dimensions concerned pass through a Gaussian copula: Spearman's rank correla
 dimensions is that of normals whose correlation is 2 sin(pi r / 6). Correlating the values
 themselves was rejected: Pearson's coefficient changes with every marginal.
 
-Continuous sizes are rounded to steps, since people ask for round sizes and every distinct size makes
-a pod class of its own; a lognormal at full resolution has as many classes as pods and defeats every
-cache of a scheduler. Unless told otherwise the steps grow with the size: at least 50m of cpu and
-64Mi of memory, and from four steps on four sizes per doubling (200m, 250m, 300m, 350m, 400m, 500m,
-600m, ...). An explicit ``step`` is the same everywhere.
+Continuous sizes are rounded to steps, since people ask for round sizes and every distinct size
+makes a pod class of its own; a lognormal at full resolution has as many classes as pods and defeats
+every cache of a scheduler. Unless told otherwise the steps grow with the size: at least 50m of cpu
+and 64Mi of memory, and from four steps on four sizes per doubling (200m, 250m, 300m, 350m, 400m,
+500m, 600m, ...). An explicit ``step`` is the same everywhere.
 """
 
 from __future__ import annotations

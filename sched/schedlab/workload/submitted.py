@@ -96,8 +96,7 @@ def read_submitted(files: Iterable[str], draws: Draws, base: Path | None = None)
             else:
                 writes += _writes(found)
         except InputError as error:
-            where = f"{found.kind}/{found.metadata.name or found.metadata.generate_name}"
-            raise error.under(where).in_file(path) from None
+            raise _located(error, found).in_file(path) from None
     arrivals, templates = _bare(pods, draws)
     return Submitted(arrivals, templates, writes, owned)
 
@@ -107,14 +106,30 @@ def item_name(found: ApiObject) -> str:
     return found.key.removeprefix("default/")
 
 
+def _located(error: InputError, found: ApiObject) -> InputError:
+    name = found.metadata.name or found.metadata.generate_name
+    parts = (f"{found.kind}/{name}", error.field)
+    return InputError(
+        ": ".join(part for part in parts if part),
+        found=error.found,
+        expected=error.expected,
+        hint=error.hint,
+    )
+
+
 def _check(found: ApiObject) -> None:
     """Read all annotations once, so that a bad one is an error before anything runs."""
-    delete_time_us(found.metadata.annotations)
-    metadata = found.metadata
+    places = {"metadata": found.metadata}
     if isinstance(found, Deployment | ReplicaSet | Job):
-        metadata = found.spec.template.metadata
-    pod_duration(metadata.annotations)
-    pod_estimate_us(metadata.annotations)
+        places["spec.template.metadata"] = found.spec.template.metadata
+    for place, metadata in places.items():
+        try:
+            submit_time_us(metadata.annotations)
+            delete_time_us(metadata.annotations)
+            pod_duration(metadata.annotations)
+            pod_estimate_us(metadata.annotations)
+        except InputError as error:
+            raise error.under(place) from None
 
 
 def _writes(found: ApiObject) -> list[ObjectWrite]:
