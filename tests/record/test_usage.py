@@ -11,6 +11,9 @@ from hypothesis import strategies as st
 
 from schedlab.record.tables import to_frames
 from schedlab.record.usage import Steps, Usage
+from schedlab.rng import Draws
+from schedlab.testing.runs import pods_at, small_node, small_run
+from schedlab.units import SECOND
 
 END = 12  # microseconds
 CPU = "cpu"
@@ -168,3 +171,20 @@ def test_steps_integrate_between_edges():
     # 0 before 2, 1 from 2 to 4, 3 after.
     assert steps.integral(np.array([0, 3, 5, 5, 6])).tolist() == [1, 4, 0, 3]
     assert steps.within(3, 5).tolist() == [1, 3]
+
+
+@pytest.mark.parametrize("profile", ["ideal", "default"])
+def test_equal_to_what_the_recorder_sampled(profile):
+    draw = Draws(1, "usage").generator()
+    arrivals = np.sort(draw.uniform(0, 200, 80)).tolist()
+    workload = pods_at(*zip(arrivals, draw.exponential(30, 80).tolist(), strict=True))
+    nodes = [small_node("a"), small_node("b", cpu=2000)]
+    record = small_run(workload, nodes=nodes, config=profile, sample_period_us=7 * SECOND).run()
+    frames = to_frames(record)
+    samples = frames["samples"]
+    times = samples["time_us"].to_numpy()
+    usage = Usage(frames["pods"], frames["nodes"], record.end_us + 1)
+    requested = usage.requested(CPU)
+    row = np.searchsorted(requested.time_us, times, side="right") - 1
+    assert requested.value[row].tolist() == samples["requested_cpu_milli"].tolist()
+    assert samples["requested_cpu_milli"].max() == 6000

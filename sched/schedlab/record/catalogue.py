@@ -64,13 +64,13 @@ _CENSORED = (
 _LATENCIES: tuple[tuple[str, str, str, tuple[str, ...]], ...] = (
     (
         "create_to_schedule_seconds",
-        "wait (create to schedule)",
+        "wait",
         "from the create request to the committed binding",
         ("created_us", "bound_us"),
     ),
     (
         "scheduler_pod_scheduling_sli_duration_seconds",
-        "scheduling (seen to bound)",
+        "scheduling",
         "from the scheduler's sight of the pod to the committed binding, over all its attempts",
         ("seen_by_scheduler_us", "bound_us"),
     ),
@@ -82,13 +82,13 @@ _LATENCIES: tuple[tuple[str, str, str, tuple[str, ...]], ...] = (
     ),
     (
         "schedule_to_run_seconds",
-        "start-up (schedule to run)",
+        "start-up",
         "from the committed binding to running containers, image pulls included",
         ("bound_us", "started_us"),
     ),
     (
         "run_to_watch_seconds",
-        "status (run to watch)",
+        "status",
         "from running containers to the committed Ready condition",
         ("started_us", "ready_us"),
     ),
@@ -100,13 +100,13 @@ _LATENCIES: tuple[tuple[str, str, str, tuple[str, ...]], ...] = (
     ),
     (
         "pod_startup_seconds",
-        "end to end (pod startup)",
+        "end to end",
         "from the create request to the committed Ready condition",
         ("created_us", "ready_us"),
     ),
     (
         "kubelet_pod_start_sli_duration_seconds",
-        "pod startup without pulls",
+        "pod startup, no pulls",
         "from the create request to the committed Ready condition, less the time from the kubelet's"
         " sight of the pod to its images being there",
         ("created_us", "ready_us", "seen_by_kubelet_us", "pulled_us"),

@@ -11,6 +11,7 @@ that came and went between two samples.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -107,7 +108,8 @@ class Usage:
         removed = micros(nodes, "removed_us")
         self._join_us = np.clip(micros(nodes, "added_us"), 0, end_us)  # [N]
         self._leave_us = np.clip(np.where(removed < 0, end_us, removed), self._join_us, end_us)
-        self._build(_holds(pods, nodes, self._join_us, self._leave_us))
+        self._holds = _holds(pods, nodes, self._join_us, self._leave_us)
+        self._build(self._holds)
 
     def _build(self, holds: _Holds) -> None:
         """Lay out one event per change of a node, sorted by node and time: columns [E]."""
@@ -158,7 +160,12 @@ class Usage:
     def mean_allocation(self, resource: str) -> float:
         """Return requested / allocatable over the window, weighted by time and capacity."""
         row = self.resources.index(resource)
-        return _ratio(self._amount[row] @ self._weights, self._capacity(row))
+        holds = self._holds
+        start = np.maximum(holds.start_us, self.start_us)
+        length = np.maximum(holds.stop_us - start, 0).astype(np.float64)
+        # An exactly rounded sum: equal for equal times, whichever nodes the pods are on.
+        held = math.fsum((self.request[row, holds.pod] * length).tolist())
+        return _ratio(held, self._capacity(row))
 
     def peak_allocation(self, resource: str) -> float:
         """Return the largest requested / allocatable of the whole cluster within the window."""
@@ -253,7 +260,9 @@ class Usage:
         return np.asarray((free < np.median(pods, axis=1)[:, None]).any(axis=0))
 
     def _capacity(self, row: int) -> float:
-        return float(self.allocatable[row, self._node] @ self._weights)
+        start = np.maximum(self._join_us, self.start_us)
+        length = np.maximum(self._leave_us - start, 0).astype(np.float64)
+        return math.fsum((self.allocatable[row] * length).tolist())
 
 
 def _ratio(part: float, whole: float) -> float:
