@@ -4,6 +4,7 @@ import re
 from html.parser import HTMLParser
 from pathlib import Path
 
+import pandas as pd
 import pytest
 
 from schedlab.record.metrics import DEFAULT_METRICS
@@ -141,6 +142,14 @@ def test_one_scheduler_without_comparison(make_sweep, make_comparison, tmp_path)
     assert "Paired differences" not in page
 
 
+def test_means_without_a_baseline(results, comparison, tmp_path):
+    bare = comparison[["metric", "scenario", "scheduler", "mean"]]
+    page = report(tmp_path / "bare.html", results, bare)
+    assert "cpu allocation" in page
+    assert "smallest that could have been seen" not in page
+    assert parsed(page).seen.count("figure") == 9  # no forest
+
+
 def test_empty_results(results, comparison, tmp_path):
     nothing = {name: frame.iloc[:0] for name, frame in results.items()}
     page = report(tmp_path / "empty.html", nothing, comparison.iloc[:0], manifests=[])
@@ -153,8 +162,6 @@ def test_each_scenario_has_a_section(make_sweep, make_comparison, tmp_path):
         make_sweep(("best-fit",), seeds=1, nodes=4, pods=20, scenario=name)
         for name in ("load=0.5", "load=0.9")
     ]
-    import pandas as pd
-
     results = {name: pd.concat([part[name] for part in parts]) for name in parts[0]}
     comparison = make_comparison(results["summary"], "best-fit")
     page = report(tmp_path / "two.html", results, comparison, manifests=[])

@@ -320,22 +320,6 @@ def _other_metrics() -> Iterable[Metric]:
         lambda run: run.completions.elapsed.any_bound(),
     )
     yield Metric(
-        "throughput_pods_per_second",
-        "pods/s",
-        "bindings committed in the window / its length",
-        "higher",
-        _throughput,
-        "throughput",
-    )
-    yield Metric(
-        "throughput_peak_pods_per_second",
-        "pods/s",
-        "most bindings committed in one whole second",
-        "higher",
-        _peak_throughput,
-        "throughput, peak",
-    )
-    yield Metric(
         "pod_startup_slo_met",
         "",
         "1 when the p99 of kubelet_pod_start_sli_duration_seconds is at most 5 s over the"
@@ -355,11 +339,33 @@ def _other_metrics() -> Iterable[Metric]:
     )
 
 
-METRICS: dict[str, Metric] = {
-    metric.name: metric
-    for source in (_latency_metrics, _completion_metrics, _count_metrics, _other_metrics)
-    for metric in source()
-}
+def _throughput_metrics() -> Iterable[Metric]:
+    yield Metric(
+        "throughput_pods_per_second",
+        "pods/s",
+        "bindings committed in the window / its length",
+        "higher",
+        _throughput,
+        "throughput",
+    )
+    yield Metric(
+        "throughput_peak_pods_per_second",
+        "pods/s",
+        "most bindings committed in one whole second",
+        "higher",
+        _peak_throughput,
+        "throughput, peak",
+    )
+
+
+_SOURCES = (
+    _latency_metrics,
+    _completion_metrics,
+    _count_metrics,
+    _other_metrics,
+    _throughput_metrics,
+)
+METRICS: dict[str, Metric] = {metric.name: metric for source in _SOURCES for metric in source()}
 
 ALIASES: dict[str, str] = {
     "wait": "create_to_schedule_seconds",

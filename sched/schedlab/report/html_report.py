@@ -161,8 +161,8 @@ def _sections(
     for number, scenario in enumerate(scenarios):
         compared = _of(comparison, scenario)
         means = tables.means(compared, metrics)
-        several = len(compared) > 0 and compared["scheduler"].nunique() > 1
-        differences = tables.differences(compared, metrics) if several else []
+        paired = tables.is_paired(compared)
+        differences = tables.differences(compared, metrics) if paired else []
         ends = {
             (str(manifest["scheduler"]), int(manifest["seed"])): int(manifest["end_us"])
             for manifest in manifests
@@ -201,7 +201,7 @@ def _plots(
     if not len(pods):
         return
     style = SeriesStyle(schedulers_of(pods))
-    if len(comparison) and comparison["scheduler"].nunique() > 1:
+    if tables.is_paired(comparison):
         wanted = list(metrics) if metrics is not None else None
         yield "Paired differences", stages.forest(comparison, metrics=wanted)
     yield "Time until bound", plots.latency_cdf(pods, style=style)

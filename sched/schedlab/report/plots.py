@@ -16,6 +16,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.image import AxesImage
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 
 from schedlab.record.schema import column_resource, resource_column
@@ -190,14 +191,7 @@ def node_heatmap(
     ax.grid(False)
     time_axis(ax, end)
     _node_labels(ax, nodes, rows)
-    figure = ax.get_figure(root=True)
-    if figure is None:  # axes that were removed from their figure
-        return ax
-    bar = figure.colorbar(image, ax=ax, pad=0.02, fraction=0.05)
-    bar.set_label("requested / allocatable", color=INK, fontsize=9)
-    bar.ax.yaxis.set_major_formatter(PercentFormatter(1.0, decimals=0))
-    bar.ax.tick_params(colors=INK, labelsize=8)
-    bar.ax.spines["outline"].set_visible(False)
+    _share_bar(ax, image)
     return ax
 
 
@@ -329,6 +323,17 @@ def _stage(column: str) -> str:
 
 def _percent(share: float) -> str:
     return f"{100 * share:.2g} %" if share < 0.995 else "100 %"
+
+
+def _share_bar(ax: Axes, image: AxesImage) -> None:
+    figure = ax.get_figure(root=True)
+    if figure is None:  # axes that were removed from their figure
+        return
+    bar = figure.colorbar(image, ax=ax, pad=0.02, fraction=0.05)
+    bar.set_label("requested / allocatable", color=INK, fontsize=9)
+    bar.ax.yaxis.set_major_formatter(PercentFormatter(1.0, decimals=0))
+    bar.ax.tick_params(colors=INK, labelsize=8)
+    bar.ax.spines["outline"].set_visible(False)
 
 
 def _last_time(pods: pd.DataFrame) -> int:

@@ -221,27 +221,7 @@ def forest(
         nothing_to_show(ax, "nothing to compare")
         return ax
     style = SeriesStyle(names)
-    step = 0.76 / len(names)
-    for row in rows.to_dict("records"):
-        y = (
-            shown.index(row["metric"])
-            + (names.index(row["scheduler"]) - (len(names) - 1) / 2) * step
-        )
-        color = _VERDICTS.get(row["verdict"], ("", INK))[1]
-        ax.hlines(y, row["low"], row["high"], color=color, linewidth=2)
-        ax.plot(row["middle"], y, style.marker(row["scheduler"]), color=color, markersize=6)
-        text = format_difference(
-            row["difference"], row["difference_low"], row["difference_high"], row["unit"]
-        )
-        ax.annotate(
-            text,
-            (1.01, y),
-            xycoords=("axes fraction", "data"),
-            fontsize=7.5,
-            color=INK,
-            va="center",
-            annotation_clip=False,
-        )
+    _draw_differences(ax, rows, shown, style)
     ax.axvline(0, color=INK, linewidth=0.9)
     for group in range(1, len(shown)):
         ax.axhline(group - 0.5, color=GREY, linewidth=0.4, alpha=0.5)
@@ -283,10 +263,37 @@ def _relative(frame: pd.DataFrame, metrics: list[str] | None) -> tuple[pd.DataFr
     return kept, left_out
 
 
+def _draw_differences(ax: Axes, rows: pd.DataFrame, shown: list[str], style: SeriesStyle) -> None:
+    """Draw one marker, one interval and one figure at the right per row."""
+    names = style.names
+    step = 0.76 / len(names)
+    for row in rows.to_dict("records"):
+        y = (
+            shown.index(row["metric"])
+            + (names.index(row["scheduler"]) - (len(names) - 1) / 2) * step
+        )
+        color = _VERDICTS.get(row["verdict"], ("", INK))[1]
+        ax.hlines(y, row["low"], row["high"], color=color, linewidth=2)
+        ax.plot(row["middle"], y, style.marker(row["scheduler"]), color=color, markersize=6)
+        text = format_difference(
+            row["difference"], row["difference_low"], row["difference_high"], row["unit"]
+        )
+        ax.annotate(
+            text,
+            (1.01, y),
+            xycoords=("axes fraction", "data"),
+            fontsize=7.5,
+            color=INK,
+            va="center",
+            annotation_clip=False,
+        )
+
+
 def _percent_axis(ax: Axes, rows: pd.DataFrame) -> None:
     reach = float(np.nanmax(np.abs(rows[["low", "high", "middle"]].to_numpy())))
     typical = float(np.nanmedian(np.abs(rows["middle"].to_numpy())))
-    if reach > 150 and reach > 8 * max(typical, 1e-9):
+    far = reach > 150 and reach > 8 * max(typical, 1e-9)
+    if far:
         ax.set_xscale("symlog", linthresh=10.0)
     reach = max(reach * 1.08, 1e-6)
     ax.set_xlim(
@@ -294,7 +301,8 @@ def _percent_axis(ax: Axes, rows: pd.DataFrame) -> None:
         reach if rows["high"].max() > 0 else 0.1 * reach,
     )
     ax.xaxis.set_major_formatter(lambda value, _: f"{value:+g} %" if value else "0")
-    labels(ax, "difference, relative to the baseline's mean")
+    beyond = " (logarithmic beyond 10 %)" if far else ""
+    labels(ax, f"difference, relative to the baseline's mean{beyond}")
 
 
 def _forest_legend(ax: Axes, names: list[str], style: SeriesStyle, verdicts: set[str]) -> None:

@@ -114,6 +114,14 @@ def differences(comparison: pd.DataFrame, metrics: Sequence[str] | None = None) 
     return grids
 
 
+def is_paired(comparison: pd.DataFrame) -> bool:
+    """Whether a comparison has differences to a baseline."""
+    needed = {"baseline", "difference", "difference_low", "difference_high"}
+    if comparison.empty or not needed <= set(comparison.columns):
+        return False
+    return bool((comparison["scheduler"] != comparison["baseline"]).any())
+
+
 def to_rich(grid: Grid, title: str = "") -> Table:
     """Return a table for the terminal: verdicts as marks and colours."""
     heading = " ".join(part for part in (title, grid.scenario) if part)
