@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -50,7 +51,7 @@ def cluster() -> Cluster:
 
 
 @pytest.fixture(scope="session")
-def build(cluster: Cluster):
+def build(cluster: Cluster) -> Callable[..., Workload]:
     """Build a workload from the YAML of its spec."""
 
     def built(

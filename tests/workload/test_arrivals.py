@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from numpy.typing import NDArray
 from pydantic import TypeAdapter, ValidationError
 from scipy import stats
 
@@ -16,7 +18,7 @@ from schedlab.rng import Draws
 from schedlab.units import DAY, HOUR, MINUTE, SECOND
 from schedlab.workload.arrivals import ArrivalSpec, arrival_times
 
-READER = TypeAdapter(ArrivalSpec)
+READER: TypeAdapter[Any] = TypeAdapter(ArrivalSpec)
 MMPP = {
     "process": "mmpp",
     "states": [{"rate": "1/s", "mean": "60s"}, {"rate": "20/s", "mean": "20s"}],
@@ -30,11 +32,12 @@ OPEN = [
 ]
 
 
-def times(spec: dict, seed: int = 1, *, base: Path | None = None, **limits):
+def times(
+    spec: dict[str, Any], seed: int = 1, *, base: Path | None = None, **limits: Any
+) -> NDArray[np.int64]:
     limits = {"count": None, "horizon_us": None} | limits
-    return arrival_times(
-        READER.validate_python(spec), Draws(seed, "item"), base=base, **limits
-    ).time_us
+    read: Any = READER.validate_python(spec)
+    return arrival_times(read, Draws(seed, "item"), base=base, **limits).time_us
 
 
 def test_poisson_counts_lie_in_their_interval() -> None:
@@ -59,7 +62,7 @@ def test_poisson_gaps_are_exponential() -> None:
     assert stats.kstest(gaps, "expon", args=(0, 0.2)).pvalue > 0.01
 
 
-def dispersion(found: np.ndarray, bin_us: int) -> float:
+def dispersion(found: NDArray[np.int64], bin_us: int) -> float:
     counts = np.bincount(found // bin_us)
     return float(counts.var() / counts.mean())
 
@@ -96,7 +99,7 @@ def test_diurnal_has_its_peak_to_trough_ratio() -> None:
 
 
 @pytest.mark.parametrize("spec", OPEN)
-def test_same_seed_same_times_and_another_seed_differs(spec: dict) -> None:
+def test_same_seed_same_times_and_another_seed_differs(spec: dict[str, Any]) -> None:
     first = times(spec, 1, count=200)
     assert first.tobytes() == times(spec, 1, count=200).tobytes()
     if spec["process"] != "regular":
@@ -104,7 +107,7 @@ def test_same_seed_same_times_and_another_seed_differs(spec: dict) -> None:
 
 
 @pytest.mark.parametrize("spec", OPEN)
-def test_a_longer_horizon_only_adds_arrivals(spec: dict) -> None:
+def test_a_longer_horizon_only_adds_arrivals(spec: dict[str, Any]) -> None:
     short, long = times(spec, horizon_us=HOUR), times(spec, horizon_us=3 * HOUR)
     assert 0 < len(short) < len(long)
     assert long[: len(short)].tolist() == short.tolist()
@@ -113,7 +116,7 @@ def test_a_longer_horizon_only_adds_arrivals(spec: dict) -> None:
 
 
 @pytest.mark.parametrize("spec", OPEN)
-def test_count_and_horizon_agree(spec: dict) -> None:
+def test_count_and_horizon_agree(spec: dict[str, Any]) -> None:
     by_time = times(spec, horizon_us=2 * HOUR)
     by_count = times(spec, count=len(by_time))
     assert np.abs(by_count - by_time).max() <= 1  # microseconds; the knots end elsewhere
@@ -202,7 +205,9 @@ def test_bad_files_of_times_name_the_row(tmp_path: Path, text: str, field: str) 
         ),
     ],
 )
-def test_what_cannot_end_is_refused(spec: dict, limits: dict, expected: str) -> None:
+def test_what_cannot_end_is_refused(
+    spec: dict[str, Any], limits: dict[str, Any], expected: str
+) -> None:
     with pytest.raises(InputError) as caught:
         times(spec, **limits)
     assert expected in str(caught.value)
@@ -230,6 +235,6 @@ def test_what_cannot_end_is_refused(spec: dict, limits: dict, expected: str) -> 
         pytest.param({"process": "weekly"}, id="unknown process"),
     ],
 )
-def test_bad_specs_are_refused(spec: dict) -> None:
+def test_bad_specs_are_refused(spec: dict[str, Any]) -> None:
     with pytest.raises(ValidationError):
         READER.validate_python(spec)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -75,13 +76,13 @@ def test_a_large_workload_has_few_templates(build: Callable[..., Workload]) -> N
 
 
 @pytest.mark.bench
-def test_generating_50000_pods(benchmark, build: Callable[..., Workload]) -> None:
+def test_generating_50000_pods(benchmark: Any, build: Callable[..., Workload]) -> None:
     benchmark.pedantic(build, args=(LARGE,), rounds=3)
     assert benchmark.stats.stats.median < 1.0
 
 
 @pytest.mark.bench
-def test_reading_openb(benchmark, openb: Path) -> None:
+def test_reading_openb(benchmark: Any, openb: Path) -> None:
     from schedlab.workload import read_openb_pods
 
     benchmark.pedantic(read_openb_pods, args=(openb / "openb_pod_list_default.csv",), rounds=5)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import pytest
@@ -89,7 +90,7 @@ def test_nothing_to_run_on_is_an_infinite_load() -> None:
     st.sampled_from(["all_work", "within_window", "peak"]),
 )
 def test_faster_arrivals_never_lower_the_load(
-    rows: list[tuple[float, float, float]], speed: float, counts: str
+    rows: list[tuple[float, float, float]], speed: float, counts: Any
 ) -> None:
     base = demand(*rows)
     fast = Demand(base.resources, base.amount, base.time_us / speed, base.duration_us)

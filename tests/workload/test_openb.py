@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -39,7 +40,7 @@ TIMED = [
 STATIC = ["multigpu20", "multigpu30", "multigpu40"]
 
 
-def template_of(workload: Workload, name: str):
+def template_of(workload: Workload, name: str) -> Any:
     return workload.templates[workload.pods.template[workload.pods.name.index(name)]]
 
 
@@ -123,7 +124,7 @@ def test_static_keeps_pods_that_were_never_scheduled(sample: Path) -> None:
 
 @pytest.mark.parametrize("target", [0.5, 0.8, 1.1])
 @pytest.mark.parametrize("counts", ["all_work", "peak"])
-def test_load_of_the_sample(sample: Path, target: float, counts: str) -> None:
+def test_load_of_the_sample(sample: Path, target: float, counts: Any) -> None:
     cluster = read_openb_nodes(sample)
     load = TargetLoad(value=target, resource=GPU_MILLI, counts=counts)
     workload = read_openb_pods(sample / PODS, target_load=load, cluster=cluster, copies=40)

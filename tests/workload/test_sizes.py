@@ -17,6 +17,7 @@ from schedlab.sim.distributions import Constant
 from schedlab.workload.model import validated
 from schedlab.workload.sizes import (
     Correlation,
+    Sized,
     Sizes,
     parse_count,
     parse_size,
@@ -28,6 +29,13 @@ from schedlab.workload.sizes import (
 MI = 2**20
 U = np.linspace(0, 1, 20_001)[:-1]
 KEYS = np.array([entity_key("item", i) for i in range(20_000)], np.uint64)
+
+
+def sized(resource: str, value: Any) -> Sized:
+    """Parse a size that is rounded."""
+    found = parse_size(resource, value, field=resource)
+    assert isinstance(found, Sized)
+    return found
 
 
 def joint(correlations: list[tuple[str, str, float]], **marginals: Any) -> Sizes:
@@ -51,12 +59,12 @@ def test_lognormal_quantiles_are_those_of_theory() -> None:
     for p in (0.1, 0.5, 0.9, 0.99):
         # a quantile of n draws lies within the order statistics of p +- 4 sqrt(p (1 - p) / n)
         half = 4 * np.sqrt(p * (1 - p) / len(KEYS))
-        low, high = stats.lognorm.ppf([p - half, p + half], 0.8)
+        low, high = (float(stats.lognorm.ppf(q, 0.8)) for q in (p - half, p + half))
         assert low <= np.quantile(drawn, p) <= high
 
 
 def test_default_steps_keep_the_number_of_sizes_small() -> None:
-    size = parse_size("cpu", {"lognormal": {"median": "500m", "sigma": 1}}, field="c")
+    size = sized("cpu", {"lognormal": {"median": "500m", "sigma": 1}})
     drawn = size.quantiles(U)
     assert set(drawn[drawn <= 800]) == {50, 100, 150, 200, 250, 300, 350, 400, 500, 600, 700, 800}
     assert len(np.unique(drawn)) < 40
@@ -87,7 +95,7 @@ def test_values_that_come_out(value: Any, expected: set[int]) -> None:
 
 @given(st.floats(0, 1, exclude_max=True), st.integers(1, 500))
 def test_rounding_moves_by_half_a_step_at_most(u: float, step: int) -> None:
-    size = parse_size("cpu", {"uniform": ["1", "9"], "step": f"{step}m"}, field="cpu")
+    size = sized("cpu", {"uniform": ["1", "9"], "step": f"{step}m"})
     found = size.quantile(u)
     assert found % step == 0
     assert abs(found - size.base.quantile(u)) <= step / 2

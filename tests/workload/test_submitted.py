@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -23,7 +24,7 @@ spec: {containers: [{name: c, resources: {requests: {cpu: 1}}}]}
 ---"""
 
 
-def from_text(build: Build, folder: Path, text: str, **options) -> Workload:
+def from_text(build: Build, folder: Path, text: str, **options: Any) -> Workload:
     (folder / "m.yaml").write_text(text)
     return build("manifests: [m.yaml]", base=folder, **options)
 

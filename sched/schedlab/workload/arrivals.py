@@ -64,7 +64,7 @@ class Diurnal(Spec):
 
     process: Literal["diurnal"]
     rate: Rate
-    peak_to_trough: Annotated[float, Field(ge=1, allow_inf_nan=False)] = 3.0
+    peak_to_trough: Annotated[float, Field(ge=1, le=1e6)] = 3.0
     period: DurationUs = DAY
     peak_at: DurationUs = 14 * HOUR
 

@@ -66,6 +66,7 @@ _OWN_PARTS: Final = {
     "schedulerName": "scheduler_name",
     "restartPolicy": "kind",
 }
+_LONGEST: Final = 2.0**53  # microseconds; 285 years
 Ints = NDArray[np.int64]
 
 
@@ -209,7 +210,7 @@ class ItemPlan:
     def values(self, n: int) -> dict[str, Ints]:
         """Return each dimension of the first *n* objects."""
         known = len(next(iter(self._values.values()), ()))
-        if self.sizes.dimensions and n > known:
+        if not self._values or n > known:
             ahead = max(n, known + known // 2)  # a search for a load factor asks repeatedly
             self._values = self.sizes.draw(self.keys(ahead), self._draws.stream("size"))
         return {name: column[:n] for name, column in self._values.items()}
@@ -309,11 +310,13 @@ class ItemPlan:
             return durations.copy()
         if model.noisy is not None:
             u = np.maximum(self._draws.stream("estimate").uniforms(keys), 2.0**-54)
-            return np.rint(durations * np.exp(model.noisy.sigma * ndtri(u))).astype(np.int64)
+            noisy = np.rint(durations * np.exp(model.noisy.sigma * ndtri(u)))
+            return np.minimum(noisy, _LONGEST).astype(np.int64)
         declared = model.user_declared
         assert declared is not None
         step = max(declared.round, 1)
-        return (np.ceil(durations * declared.factor / step) * step).astype(np.int64)
+        rounded = np.ceil(durations * declared.factor / step) * step
+        return np.minimum(rounded, _LONGEST).astype(np.int64)
 
     def writes(self, speed: float) -> list[ObjectWrite]:
         """Return the requests for the Deployments or Jobs of the item."""

@@ -10,15 +10,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Final, Literal, Self
 
 from pydantic import Field, model_validator
 
-from schedlab.api.base import Labels
+from schedlab.api.base import Labels, LabelValue
 from schedlab.api.objects import Taint, Toleration
 from schedlab.api.yaml_loader import load_documents
 from schedlab.errors import InputError
-from schedlab.workload.arrivals import ArrivalSpec, AtOnce
+from schedlab.workload.arrivals import MAX_ARRIVALS, ArrivalSpec, AtOnce
 from schedlab.workload.model import (
     DistributionSpec,
     DurationUs,
@@ -32,6 +32,8 @@ from schedlab.workload.model import (
 from schedlab.workload.sizes import Correlation
 
 Share = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+MAX_NODES: Final = 1_000_000
+MAX_COPIES: Final = 1_000
 Int32 = Annotated[int, Field(strict=True, ge=-(2**31), le=2**31 - 1)]
 
 
@@ -61,13 +63,13 @@ class Pool(Spec):
     """
 
     name: Name
-    count: NonNegative
+    count: Annotated[NonNegative, Field(le=MAX_NODES)]
     allocatable: Annotated[Mapping[str, DistributionSpec], Field(min_length=1)]
     capacity: Mapping[str, str | int | float] | None = None
-    zones: tuple[str, ...] = ()
-    region: str | None = None
-    instance_type: str | None = None
-    gpu_model: str | None = None
+    zones: tuple[LabelValue, ...] = ()
+    region: LabelValue | None = None
+    instance_type: LabelValue | None = None
+    gpu_model: LabelValue | None = None
     labels: Labels = Field(default_factory=dict)
     taints: tuple[Taint, ...] = ()
 
@@ -127,13 +129,13 @@ class ClusterSpec(Spec):
 class NoisyEstimate(Spec):
     """Estimate = duration times a lognormal factor with median 1 and this deviation of its log."""
 
-    sigma: Annotated[float, Field(ge=0, allow_inf_nan=False)]
+    sigma: Annotated[float, Field(ge=0, le=5)]
 
 
 class DeclaredEstimate(Spec):
     """What users declare: the duration times *factor*, then rounded up to multiples of *round*."""
 
-    factor: Annotated[float, Field(ge=1, allow_inf_nan=False)] = 3.0
+    factor: Annotated[float, Field(ge=1, le=1000)] = 3.0
     round: DurationUs = 0
 
 
@@ -197,7 +199,7 @@ class Item(Spec):
     name: Name
     kind: Literal["Deployment", "Job", "Pod"]
     namespace: Name = "default"
-    count: NonNegative | None = None
+    count: Annotated[NonNegative, Field(le=MAX_ARRIVALS)] | None = None
     arrivals: ArrivalSpec = AtOnce()
     replicas: DistributionSpec = None
     completions: DistributionSpec = None
@@ -288,7 +290,7 @@ class OpenbPods(Spec):
     data: str | None = None
     time: Literal["trace", "load", "static"] | None = None
     target_load: Share | TargetLoad | None = None
-    copies: Positive = 1
+    copies: Annotated[Positive, Field(le=MAX_COPIES)] = 1
 
     @model_validator(mode="after")
     def _load_or_not(self) -> Self:
