@@ -311,12 +311,12 @@ class ItemPlan:
         if model.noisy is not None:
             u = np.maximum(self._draws.stream("estimate").uniforms(keys), 2.0**-54)
             noisy = np.rint(durations * np.exp(model.noisy.sigma * ndtri(u)))
-            return np.minimum(noisy, _LONGEST).astype(np.int64)
+            return np.asarray(np.minimum(noisy, _LONGEST), np.int64)
         declared = model.user_declared
         assert declared is not None
         step = max(declared.round, 1)
         rounded = np.ceil(durations * declared.factor / step) * step
-        return np.minimum(rounded, _LONGEST).astype(np.int64)
+        return np.asarray(np.minimum(rounded, _LONGEST), np.int64)
 
     def writes(self, speed: float) -> list[ObjectWrite]:
         """Return the requests for the Deployments or Jobs of the item."""
