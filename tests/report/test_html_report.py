@@ -45,7 +45,6 @@ def report(path: Path, results: dict, comparison, **more) -> str:
         comparison=comparison,
         pods=results["pods"],
         nodes=results["nodes"],
-        samples=results["samples"],
         **(options | more),
     )
     return path.read_text(encoding="utf-8")

@@ -4,7 +4,14 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from schedlab.report.series import bands, keyed, one_scenario, schedulers_of
+from schedlab.report.series import (
+    bands,
+    exact_samples,
+    keyed,
+    last_time,
+    one_scenario,
+    schedulers_of,
+)
 
 
 def samples(*runs: tuple[str, int, list[int], list[float]]) -> pd.DataFrame:
@@ -55,3 +62,30 @@ def test_scenarios_are_not_mixed():
     mixed = pd.concat([frame, frame.assign(scenario="t")])
     with pytest.raises(ValueError, match="one plot shows one scenario, found s, t"):
         one_scenario(mixed)
+
+
+def test_exact_samples_are_means_over_bins(results):
+    exact = exact_samples(results["pods"], results["nodes"], points=50)
+    runs = results["samples"].groupby(["scheduler", "seed"])
+    assert exact.groupby(["scheduler", "seed"]).size().to_dict() == dict.fromkeys(runs.groups, 51)
+    # The mean over the run of the sampled curve comes close to that of the exact one.
+    for column in ("pending", "requested_cpu_milli", "allocatable_memory_bytes"):
+        sampled = runs[column].mean()
+        means = exact.groupby(["scheduler", "seed"])[column].mean()
+        np.testing.assert_allclose(means, sampled, rtol=0.05, atol=0.5)
+
+
+def test_exact_pending_by_hand(results):
+    # Two pods stored at 0 and 2; the first is bound at 4, the second never, the run ends at 8.
+    pods = results["pods"].iloc[:2].copy()
+    for column in [name for name in pods if name.endswith("_us")]:
+        pods[column] = pd.array([pd.NA, pd.NA], dtype="Int64")
+    pods["stored_us"] = pd.array([0, 2], dtype="Int64")
+    pods["bound_us"] = pd.array([4, pd.NA], dtype="Int64")
+    nodes = results["nodes"]
+    ends = {(str(pods["scheduler"].iloc[0]), 0): 8}
+    exact = exact_samples(pods, nodes, ends, points=4)
+    assert exact["time_us"].tolist() == [0, 2, 4, 6, 8]
+    assert exact["pending"].tolist() == [1, 2, 1, 1, 1]
+    assert last_time(pods) == 4
+    assert exact_samples(pods.iloc[:0], nodes).empty

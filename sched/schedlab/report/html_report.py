@@ -26,7 +26,7 @@ from matplotlib.figure import Figure
 
 from schedlab.record.metrics import find_metric
 from schedlab.report import plots, stages, tables
-from schedlab.report.series import schedulers_of
+from schedlab.report.series import exact_samples, schedulers_of
 from schedlab.report.style import INK, SeriesStyle
 
 _DATA_INK = INK.lower()
@@ -65,7 +65,6 @@ def write_report(
     comparison: pd.DataFrame,
     pods: pd.DataFrame,
     nodes: pd.DataFrame,
-    samples: pd.DataFrame,
     metrics: Sequence[str] | None = None,
     notes: Sequence[str] = (),
     manifests: Sequence[Mapping[str, Any]] = (),
@@ -80,7 +79,7 @@ def write_report(
         Heading of the report.
     comparison : DataFrame
         As for `tables.means`.
-    pods, nodes, samples : DataFrame
+    pods, nodes : DataFrame
         Tables of all runs, with columns scenario, scheduler and seed, as of `record.rundir.Runs`.
     metrics : sequence of str, optional
         Metrics to show, in this order; all that have a value by default.
@@ -95,7 +94,7 @@ def write_report(
     """
     target = Path(path)
     target.parent.mkdir(parents=True, exist_ok=True)
-    sections = list(_sections(comparison, pods, nodes, samples, metrics, manifests))
+    sections = list(_sections(comparison, pods, nodes, metrics, manifests))
     shown = list(
         dict.fromkeys(name for s in sections for grid in _grids(s) for name in grid.metrics)
     )
@@ -152,7 +151,6 @@ def _sections(
     comparison: pd.DataFrame,
     pods: pd.DataFrame,
     nodes: pd.DataFrame,
-    samples: pd.DataFrame,
     metrics: Sequence[str] | None,
     manifests: Sequence[Mapping[str, Any]],
 ) -> Iterator[Section]:
@@ -168,8 +166,7 @@ def _sections(
             for manifest in manifests
             if str(manifest["scenario"]) == scenario
         }
-        mine = [_of(frame, scenario) for frame in (pods, nodes, samples)]
-        drawn = _plots(compared, mine[0], mine[1], mine[2], metrics, ends)
+        drawn = _plots(compared, _of(pods, scenario), _of(nodes, scenario), metrics, ends)
         yield Section(
             scenario if len(scenarios) > 1 else "",
             means[0] if means else None,
@@ -189,17 +186,15 @@ def _plots(
     comparison: pd.DataFrame,
     pods: pd.DataFrame,
     nodes: pd.DataFrame,
-    samples: pd.DataFrame,
     metrics: Sequence[str] | None,
     ends: Mapping[tuple[str, int], int],
 ) -> Iterator[tuple[str, Axes | Figure]]:
     """Yield the figures of one scenario with their headings."""
-    if len(samples):
-        style = SeriesStyle(schedulers_of(samples))
-        yield "Allocation over time", plots.utilization_panels(samples)
-        yield "Pods waiting over time", plots.queue_length(samples, style=style)
     if not len(pods):
         return
+    exact = exact_samples(pods, nodes, ends)
+    yield "Allocation over time", plots.utilization_panels(exact)
+    yield "Pods waiting over time", plots.queue_length(exact)
     style = SeriesStyle(schedulers_of(pods))
     if tables.is_paired(comparison):
         wanted = list(metrics) if metrics is not None else None
@@ -213,8 +208,9 @@ def _plots(
         seed = int(mine["seed"].min())
         one = mine[mine["seed"] == seed]
         grid = nodes[(nodes["scheduler"] == name) & (nodes["seed"] == seed)]
-        resources = plots.resources_of(samples) if len(samples) else []
-        scarce = next((r for r in resources if r not in ("cpu", "memory", "pods")), "cpu")
+        scarce = next(
+            (r for r in plots.resources_of(exact) if r not in ("cpu", "memory", "pods")), "cpu"
+        )
         yield (
             f"Nodes over time, {name}",
             plots.node_heatmap(

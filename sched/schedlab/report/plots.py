@@ -22,7 +22,7 @@ from matplotlib.ticker import MaxNLocator, PercentFormatter
 from schedlab.record.schema import column_resource, resource_column
 from schedlab.record.usage import Usage, micros
 from schedlab.report.formatting import shorten, time_unit
-from schedlab.report.series import Band, Floats, bands, one_scenario, schedulers_of
+from schedlab.report.series import Band, Floats, bands, last_time, one_scenario, schedulers_of
 from schedlab.report.style import (
     INK,
     SeriesStyle,
@@ -69,7 +69,7 @@ def utilization(
     Parameters
     ----------
     samples : DataFrame
-        Table `samples`, of one or more runs of one scenario.
+        Table `samples`, of one or more runs of one scenario, or `series.exact_samples`.
     resource : str, default "cpu"
         Resource, as ``memory`` or ``nvidia.com/gpu``.
     ax : Axes, optional
@@ -168,7 +168,7 @@ def node_heatmap(
     what = _UNITS.get(resource, resource)
     title(ax, f"Allocation of {what} per node" + (f", {shorten(name, 40)}" if name else ""))
     _only_one_run(pods)
-    end = _last_time(pods) if end_us is None else end_us
+    end = last_time(pods) if end_us is None else end_us
     usage = Usage(pods, nodes, end)
     if end <= 0 or resource not in usage.resources:
         nothing_to_show(ax, f"no node offers {what}" if end > 0 else "the run is empty")
@@ -334,12 +334,6 @@ def _share_bar(ax: Axes, image: AxesImage) -> None:
     bar.ax.yaxis.set_major_formatter(PercentFormatter(1.0, decimals=0))
     bar.ax.tick_params(colors=INK, labelsize=8)
     bar.ax.spines["outline"].set_visible(False)
-
-
-def _last_time(pods: pd.DataFrame) -> int:
-    columns = [str(name) for name in pods.columns if str(name).endswith("_us")]
-    times = [micros(pods, name).max(initial=0) for name in columns if name != "duration_us"]
-    return int(max(times, default=0))
 
 
 def _only_one_run(pods: pd.DataFrame) -> None:
