@@ -19,13 +19,13 @@ from schedlab.controlplane.etcd import Conflict, Etcd, Op, Phase, Stored
 from schedlab.controlplane.informer import ObjectHandler, PodHandler, Watch
 from schedlab.record.schema import OUTCOMES
 from schedlab.rng import Draws, entity_key
-from schedlab.sim.distributions import Distribution, parse_distribution
+from schedlab.sim.distributions import Constant, Distribution, parse_distribution
 from schedlab.sim.event_calendar import Calendar, Priority
 
 OUTCOME = {name: number for number, name in enumerate(OUTCOMES)}
-ANY_OWNER = ""
+ANY_OWNER, NO_OWNER = "", "-"
 UNPLACED, NO_SUCH_NODE = -1, -2
-"""What a CREATE entry says in place of a node's row, when ``spec.nodeName`` is absent or unknown."""
+"""What a CREATE entry says in place of a node's row where ``spec.nodeName`` names none."""
 
 BindFailed = Callable[[int, str], None]
 """Called with the pod and the reason when a binding is refused."""
@@ -84,11 +84,11 @@ class ApiServer:
             )
             for op in Op
         }
-        self._finish_latencies = (
-            PodLatency(self._request, draws.stream("request/FINISH"), pods),
-            PodLatency(self._commit, draws.stream("commit/FINISH"), pods),
-        )
-        self._pod_watches: dict[Op, list[tuple[str, Watch, PodHandler]]] = {op: [] for op in Op}
+        self._fixed_us = -1
+        if isinstance(self._request, Constant) and isinstance(self._commit, Constant):
+            self._fixed_us = self._request.value + self._commit.value
+        self._pod_watches: list[tuple[Op, str, Watch, PodHandler]] = []
+        self._routes: dict[tuple[Op, str], tuple[tuple[Watch, PodHandler], ...]] = {}
         self._object_watches: dict[str, list[tuple[Watch, ObjectHandler]]] = {}
         self._writes: dict[int, _Write] = {}
         self._requests = 0
@@ -96,7 +96,7 @@ class ApiServer:
         self._commit_draws = draws.stream("commit/objects")
         self._binders: list[BindFailed] = []
         self._deleted_early: set[int] = set()
-        self._evicted: set[int] = set()
+        self._evicted: dict[int, str] = {}
         register = calendar.register
         self._create_id = register("apiserver", "create pod", self._commit_create)
         self._bind_id = register("apiserver", "bind pod", self._commit_bind)
@@ -125,24 +125,31 @@ class ApiServer:
         self, watch: Watch, op: Op, handler: PodHandler, owner_kind: str = ANY_OWNER
     ) -> None:
         """Send entries of pods to *watch*: those of one owner kind, or of all pods."""
-        self._pod_watches[op].append((owner_kind, watch, handler))
+        self._pod_watches.append((op, owner_kind, watch, handler))
+        self._routes.clear()
 
     def watch_objects(self, watch: Watch, kind: str, handler: ObjectHandler) -> None:
         """Send every version of objects of *kind* to *watch*."""
         self._object_watches.setdefault(kind, []).append((watch, handler))
 
     def _notify_pod(self, op: Op, pod: int, detail: int) -> None:
-        for owner_kind, watch, handler in self._pod_watches[op]:
-            if not owner_kind or self._owner_kind(pod) == owner_kind:
-                watch.push_pod(handler, pod, detail)
-
-    def _owner_kind(self, pod: int) -> str:
         owner = self.pods.owner[pod]
-        return self.pods.owners[owner].partition("/")[0] if owner >= 0 else "-"
+        kind = self.pods.owners[owner].partition("/")[0] if owner >= 0 else NO_OWNER
+        route = self._routes.get((op, kind))
+        if route is None:
+            route = self._routes[op, kind] = tuple(
+                (watch, handler)
+                for wanted_op, wanted, watch, handler in self._pod_watches
+                if wanted_op == op and wanted in (ANY_OWNER, kind)
+            )
+        for watch, handler in route:
+            watch.push_pod(handler, pod, detail)
 
     # --- pods -----------------------------------------------------------------------------------
 
     def _due(self, op: Op, pod: int, sent_us: int) -> int:
+        if self._fixed_us >= 0:
+            return sent_us + self._fixed_us
         request, commit = self._latencies[op]
         return sent_us + request.us(pod) + commit.us(pod)
 
@@ -210,8 +217,7 @@ class ApiServer:
 
     def set_ended(self, pod: int, sent_us: int, phase: Phase, reason: str = "") -> None:
         """Report a terminal phase, with a reason where it is a failure."""
-        request, commit = self._finish_latencies
-        due = sent_us + request.us(pod) + commit.us(pod)
+        due = self._due(Op.FINISH, pod, sent_us)
         number = self.pods.reasons.add(reason)
         self.calendar.post(due, Priority.WRITE, self._status_id, (pod, phase, number))
 
@@ -221,7 +227,7 @@ class ApiServer:
         if not etcd.alive[pod] or etcd.phase[pod] >= Phase.SUCCEEDED:
             return  # the pod is gone or has ended: the late report has nothing to say
         detail = int(phase) if not reason else len(Phase) + reason
-        etcd.write_pod(now, Op.STATUS, pod, detail)
+        etcd.write_pod(now, Op.FINISH if phase >= Phase.SUCCEEDED else Op.STATUS, pod, detail)
         was_running = etcd.phase[pod] == Phase.RUNNING
         etcd.phase[pod] = phase
         if phase == Phase.RUNNING:
@@ -238,15 +244,15 @@ class ApiServer:
             else:
                 rejected = pods.started_us[pod] < 0
                 pods.outcome[pod] = OUTCOME["rejected" if rejected else "failed"]
-        self._notify_pod(Op.STATUS, pod, int(phase))
+        self._notify_pod(Op.FINISH if phase >= Phase.SUCCEEDED else Op.STATUS, pod, int(phase))
 
     def _release(self, pod: int, now: int) -> None:
         if self.truth.remove_pod(pod) >= 0:
             self.pods.released_us[pod] = now
 
-    def evict_pod(self, pod: int, sent_us: int) -> None:
-        """Evict a pod: a deletion that the book-keeping counts apart."""
-        self._evicted.add(pod)
+    def evict_pod(self, pod: int, sent_us: int, reason: str) -> None:
+        """Evict a pod: a deletion that the book-keeping counts apart, with its reason."""
+        self._evicted[pod] = reason
         self.terminate_pod(pod, sent_us)
 
     def terminate_pod(self, pod: int, sent_us: int) -> None:
@@ -286,7 +292,10 @@ class ApiServer:
             self.pending -= 1
         if etcd.phase[pod] < Phase.SUCCEEDED:
             self._release(pod, now)
-            pods.outcome[pod] = OUTCOME["evicted" if pod in self._evicted else "deleted"]
+            evicted = self._evicted.pop(pod, None)
+            pods.outcome[pod] = OUTCOME["deleted" if evicted is None else "evicted"]
+            if evicted:
+                pods.reason[pod] = pods.reasons.add(evicted)
         self._notify_pod(Op.DELETE, pod, etcd.node[pod])
 
     # --- other objects --------------------------------------------------------------------------

@@ -29,9 +29,10 @@ class Op(IntEnum):
     CREATE = 0
     BIND = 1
     STATUS = 2
-    UPDATE = 3
-    TERMINATE = 4
-    DELETE = 5
+    FINISH = 3
+    UPDATE = 4
+    TERMINATE = 5
+    DELETE = 6
 
 
 class Phase(IntEnum):
@@ -220,7 +221,8 @@ class Etcd:
         phases = [phase.name.capitalize() for phase in Phase]
         values = ["", *nodes, *phases, *reasons]
         code = np.zeros(len(op), np.int32)
-        bind, status = (op == Op.BIND) & ~other, (op == Op.STATUS) & ~other
+        bind = (op == Op.BIND) & ~other
+        status = ((op == Op.STATUS) | (op == Op.FINISH)) & ~other
         code[bind] = detail[bind] + 1
         first_phase, first_reason = 1 + len(nodes), 1 + len(nodes) + len(phases)
         plain = status & (detail < len(phases))

@@ -17,7 +17,7 @@ from schedlab.cluster.pods import PodTable
 from schedlab.cluster.state import ClusterState
 from schedlab.controlplane.apiserver import OUTCOME, UNPLACED, ApiServer
 from schedlab.controlplane.config import ControlPlaneConfig
-from schedlab.controlplane.etcd import Op, Phase, Stored
+from schedlab.controlplane.etcd import Op, Stored
 from schedlab.controlplane.scheduling_queue import SchedulingQueue
 from schedlab.controlplane.token_bucket import TokenBucket
 from schedlab.errors import InputError
@@ -103,7 +103,7 @@ class SchedulerComponent:
             f"scheduler {name}", parse_distribution(config.watch.scheduler), self._wake
         )
         api.watch_pods(watch, Op.CREATE, self._on_create)
-        api.watch_pods(watch, Op.STATUS, self._on_status)
+        api.watch_pods(watch, Op.FINISH, self._on_finish)
         api.watch_pods(watch, Op.DELETE, self._on_delete)
         if not alone:
             api.watch_pods(watch, Op.BIND, self._on_bind)
@@ -131,9 +131,8 @@ class SchedulerComponent:
             self.queue.leave(pod, self._calendar.now_us)
             self.state.add_pod(pod, self._pods.class_of(pod), node)
 
-    def _on_status(self, pod: int, phase: int) -> None:
-        if phase >= Phase.SUCCEEDED:
-            self._free(pod)
+    def _on_finish(self, pod: int, _: int) -> None:
+        self._free(pod)
 
     def _on_delete(self, pod: int, node: int) -> None:
         if pod in self.queue:
@@ -260,7 +259,7 @@ class SchedulerComponent:
         self._in_flight = None
         now = self._calendar.now_us
         for eviction in placement.evictions:
-            self._api.evict_pod(eviction.pod, self._bucket.take(now))
+            self._api.evict_pod(eviction.pod, self._bucket.take(now), eviction.reason)
         for i, pod in enumerate(batch):
             row, verdict = pod.row, int(placement.verdict[i])
             if row in self._gone:

@@ -13,7 +13,7 @@ from schedlab.api.objects import Node, Pod, PodTemplate, PriorityClass
 from schedlab.cluster.pods import PodTable
 from schedlab.controlplane.admission import Admission
 from schedlab.controlplane.apiserver import ApiServer
-from schedlab.controlplane.etcd import Op, Phase
+from schedlab.controlplane.etcd import Op
 from schedlab.errors import InputError
 from schedlab.rng import Draws, entity_key
 from schedlab.sim.distributions import Constant
@@ -63,8 +63,8 @@ class Submitter:
         self._delete_us = workload.pods.delete_us.tolist()
         if self._followers:
             watch = api.watch("submitter", Constant(0))
-            api.watch_pods(watch, Op.STATUS, self._on_status)
-            api.watch_pods(watch, Op.DELETE, self._on_gone)
+            api.watch_pods(watch, Op.FINISH, self._on_end)
+            api.watch_pods(watch, Op.DELETE, self._on_end)
         if self._timed:
             calendar.post(self._time_us[0], Priority.ARRIVAL, self._pod_id)
         if workload.objects:
@@ -186,14 +186,7 @@ class Submitter:
     def _delete(self, row: int) -> None:
         self._api.terminate_pod(row, self._calendar.now_us)
 
-    def _on_status(self, pod: int, phase: int) -> None:
-        if phase >= Phase.SUCCEEDED:
-            self._set_off(pod)
-
-    def _on_gone(self, pod: int, _: int) -> None:
-        self._set_off(pod)
-
-    def _set_off(self, pod: int) -> None:
+    def _on_end(self, pod: int, _: int) -> None:
         for index in self._followers.pop(pod - self._first_row, ()):
             at = self._calendar.now_us + self._time_us[index]
             self._calendar.post(at, Priority.ARRIVAL, self._chained_id, index)

@@ -136,7 +136,7 @@ class DecisionLog:
             "time_us": to_numpy(self.time_us),
             "pod": Coded(to_numpy(self.pod), pods),
             "attempt": to_numpy(self.attempt),
-            "scheduler": Coded(to_numpy(self.scheduler), schedulers),
+            "scheduler_name": Coded(to_numpy(self.scheduler), schedulers),
             "verdict": Coded(to_numpy(self.verdict).astype(np.int32), verdicts),
             "node": Coded(to_numpy(self.node), nodes),
             "feasible_nodes": to_numpy(self.feasible),

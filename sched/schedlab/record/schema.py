@@ -110,7 +110,7 @@ DECISIONS: tuple[Column, ...] = (
     Column("time_us", "int64", "us", "simulated time at which the decision was made"),
     Column("pod", "string", "", "namespace/name"),
     Column("attempt", "int32", "", "1 for the first attempt"),
-    Column("scheduler", "string", "", "name of the scheduler"),
+    Column("scheduler_name", "string", "", "spec.schedulerName that it serves"),
     Column("verdict", "string", "", "placed, unschedulable, deferred, waiting, dropped, stale"),
     Column("node", "string", "", "chosen node; null when none"),
     Column("feasible_nodes", "int32", "nodes", "nodes that passed all filters; -1 = not counted"),
@@ -123,7 +123,7 @@ EVENTS: tuple[Column, ...] = (
     Column("revision", "int64", "", "etcd revision"),
     Column("time_us", "int64", "us", "commit time"),
     Column("kind", "string", "", "kind of the object"),
-    Column("operation", "string", "", "create, bind, status, update, terminate, delete"),
+    Column("operation", "string", "", "create, bind, status, finish, update, terminate, delete"),
     Column("object", "string", "", "namespace/name"),
     Column("detail", "string", "", "what changed: node, phase, reason, replicas"),
 )

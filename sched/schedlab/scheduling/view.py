@@ -113,7 +113,8 @@ class ClusterView:
     def free(self, resource: str) -> NDArray[np.int64]:
         """Return allocatable minus requested of one resource, int64 [N] (a new array)."""
         row = self.resource(resource)
-        return self.allocatable[row] - self.requested[row]
+        free: NDArray[np.int64] = self.allocatable[row] - self.requested[row]
+        return free
 
     def feasible(self, pod: Pod) -> NDArray[np.int64]:
         """Return the rows of the nodes that pass kube-scheduler's filters, increasing, [F]."""

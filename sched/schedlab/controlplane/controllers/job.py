@@ -60,7 +60,7 @@ class JobController:
         watch = api.watch("job controller", parse_distribution(config.watch.controllers))
         api.watch_objects(watch, "Job", self._on_job)
         api.watch_pods(watch, Op.CREATE, self._on_created, "Job")
-        api.watch_pods(watch, Op.STATUS, self._on_status, "Job")
+        api.watch_pods(watch, Op.FINISH, self._on_finish, "Job")
         api.watch_pods(watch, Op.TERMINATE, self._on_gone, "Job")
         api.watch_pods(watch, Op.DELETE, self._on_gone, "Job")
 
@@ -87,9 +87,9 @@ class JobController:
             run.pace.answered(more=self._wanted(run) > 0)
             self._work.add(key)
 
-    def _on_status(self, pod: int, phase: int) -> None:
+    def _on_finish(self, pod: int, phase: int) -> None:
         key, run = self._find(pod)
-        if run is None or phase < Phase.SUCCEEDED or not self._lose(run, pod):
+        if run is None or not self._lose(run, pod):
             return
         if phase == Phase.SUCCEEDED:
             run.succeeded.add(self._pods.replica[pod])

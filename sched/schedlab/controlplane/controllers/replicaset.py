@@ -14,7 +14,7 @@ from schedlab.cluster.pods import PodTable
 from schedlab.controlplane.apiserver import ApiServer
 from schedlab.controlplane.config import ControlPlaneConfig
 from schedlab.controlplane.controllers.base import SlowStart, WorkQueue
-from schedlab.controlplane.etcd import Op, Phase, Stored
+from schedlab.controlplane.etcd import Op, Stored
 from schedlab.controlplane.pod_factory import PodFactory
 from schedlab.rng import Draws
 from schedlab.sim.distributions import parse_distribution
@@ -59,7 +59,8 @@ class ReplicaSetController:
         watch = api.watch("replicaset controller", parse_distribution(config.watch.controllers))
         api.watch_objects(watch, "ReplicaSet", self._on_set)
         api.watch_pods(watch, Op.CREATE, self._on_created, "ReplicaSet")
-        api.watch_pods(watch, Op.STATUS, self._on_status, "ReplicaSet")
+        api.watch_pods(watch, Op.STATUS, self._on_running, "ReplicaSet")
+        api.watch_pods(watch, Op.FINISH, self._on_gone, "ReplicaSet")
         api.watch_pods(watch, Op.TERMINATE, self._on_gone, "ReplicaSet")
         api.watch_pods(watch, Op.DELETE, self._on_gone, "ReplicaSet")
 
@@ -90,15 +91,11 @@ class ReplicaSetController:
             known.pace.answered(more=self._missing(known) > 0)
             self._work.add(key)
 
-    def _on_status(self, pod: int, phase: int) -> None:
+    def _on_running(self, pod: int, _: int) -> None:
         key, known = self._find(pod)
-        if known is None:
-            return
-        if phase == Phase.RUNNING:
+        if known is not None:
             known.ready.add(pod)
-        else:
-            self._lose(known, pod)
-        self._work.add(key)
+            self._work.add(key)
 
     def _on_gone(self, pod: int, _: int) -> None:
         key, known = self._find(pod)

@@ -1,0 +1,1 @@
+"""kube-scheduler's framework: profiles, plugins, and the engine that keeps their answers."""

@@ -1,0 +1,150 @@
+"""What is remembered of a pod class between decisions, and how it is kept true.
+
+Per class: which nodes its STATIC filters let pass, and a filter code and a score per node that
+depend on what is requested there. The change logs of the columns say which rows to refresh; rows
+that nobody touched cost nothing. Caches of classes that have not been used for long are dropped, so
+that memory does not grow with classes x nodes.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Generic, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from schedlab.cluster.classes import PodClass
+from schedlab.cluster.nodes import NodeColumns
+from schedlab.scheduling.framework.interface import FilterPlugin
+
+BUDGET_BYTES = 256 << 20
+"""Memory that the caches of one scheduler may take."""
+
+
+@dataclass(slots=True)
+class StaticVerdicts:
+    """The verdicts of the STATIC filters for one class.
+
+    Attributes
+    ----------
+    ok : bool array of shape [N]
+        The node is there and passes.
+    plugin : int8 array of shape [N]
+        Index of the filter that rejects it, -1 where none does or no node is there.
+    code : int64 array of shape [N]
+        Its code.
+    """
+
+    ok: NDArray[np.bool_]
+    plugin: NDArray[np.int8]
+    code: NDArray[np.int64]
+
+    @classmethod
+    def of(
+        cls, filters: tuple[tuple[int, FilterPlugin], ...], pod: PodClass, nodes: NodeColumns
+    ) -> StaticVerdicts:
+        """Ask *filters*, each with its index in the profile, about all nodes."""
+        size = nodes.size
+        verdicts = cls(
+            np.zeros(size, np.bool_), np.full(size, -1, np.int8), np.zeros(size, np.int64)
+        )
+        verdicts.refresh(filters, pod, nodes, np.arange(size, dtype=np.int64))
+        return verdicts
+
+    def refresh(
+        self,
+        filters: tuple[tuple[int, FilterPlugin], ...],
+        pod: PodClass,
+        nodes: NodeColumns,
+        rows: NDArray[np.int64],
+    ) -> None:
+        """Ask again about *rows*."""
+        passed = nodes.present[rows].copy()
+        self.plugin[rows] = -1
+        self.code[rows] = 0
+        for index, plugin in filters:
+            codes = plugin.filter(pod, nodes, rows)
+            new = passed & (codes != 0)
+            self.plugin[rows[new]] = index
+            self.code[rows[new]] = codes[new]
+            passed &= codes == 0
+        self.ok[rows] = passed
+
+
+class Cursor:
+    """How far a cache has followed the logs of the columns."""
+
+    __slots__ = ("attributes", "capacity", "resources", "usage")
+
+    def __init__(self) -> None:
+        self.usage = -1
+        self.attributes = -1
+        self.capacity = -1
+        self.resources = -1
+
+    def rebuilt(self, nodes: NodeColumns) -> bool:
+        """Return whether rows or resources were added, so that arrays must be made anew."""
+        now = (nodes.size, len(nodes.resources))
+        if (self.capacity, self.resources) == now:
+            return False
+        self.capacity, self.resources = now
+        self.usage = self.attributes = -1
+        return True
+
+    def changed_attributes(self, nodes: NodeColumns) -> NDArray[np.int64] | None:
+        """Return the rows whose attributes changed since the last call, None = all of them."""
+        log, seen = nodes.attributes, self.attributes
+        self.attributes = log.count
+        rows = log.since(seen) if seen >= 0 else None
+        return None if rows is None else np.unique(rows).astype(np.int64)
+
+    def changed_usage(self, nodes: NodeColumns) -> NDArray[np.int32]:
+        """Return the rows whose usage changed since the last call (some perhaps twice)."""
+        log, seen = nodes.usage, self.usage
+        self.usage = log.count
+        rows = log.since(seen) if seen >= 0 else None
+        if rows is None or len(rows) > nodes.size:
+            return np.arange(nodes.size, dtype=np.int32)
+        return rows
+
+
+C = TypeVar("C")
+
+
+class ClassCaches(Generic[C]):
+    """One cache per pod class, the least recently used dropped first.
+
+    Parameters
+    ----------
+    make : callable
+        Makes the cache of a class.
+    bytes_per_node : int
+        What one cache takes per node, to keep within `BUDGET_BYTES`.
+    """
+
+    def __init__(self, make: Callable[[PodClass, NodeColumns], C], bytes_per_node: int) -> None:
+        self._make = make
+        self._bytes_per_node = bytes_per_node
+        self._caches: OrderedDict[int, C] = OrderedDict()
+        self._nodes: NodeColumns | None = None
+
+    def get(self, pod: PodClass, nodes: NodeColumns) -> C:
+        """Return the cache of a class, a fresh one where there is none."""
+        if nodes is not self._nodes:
+            self._caches.clear()
+            self._nodes = nodes
+        cache = self._caches.get(pod.id)
+        if cache is None:
+            limit = max(16, BUDGET_BYTES // max(1, nodes.size * self._bytes_per_node))
+            while len(self._caches) >= limit:
+                self._caches.popitem(last=False)
+            cache = self._caches[pod.id] = self._make(pod, nodes)
+        else:
+            self._caches.move_to_end(pod.id)
+        return cache
+
+    def __len__(self) -> int:
+        return len(self._caches)

@@ -1,0 +1,320 @@
+"""Compiled leaf kernels: refresh the rows that changed, then choose, in one call per decision.
+
+A call from Python costs about 0.65 us with ten arrays, so a decision is one call. Every kernel has
+a plain numpy counterpart (the plugins' own `filter` and `score`, `heuristics.rank`) against which
+it is tested. All constants that the kernels use stand in this file: the on-disk cache of compiled
+code does not notice edits elsewhere.
+
+Filter codes are bit masks of resources that do not fit (bit r = row r of the columns).
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numba import njit
+from numpy.typing import NDArray
+
+LEAST, MOST, RATIO = 0, 1, 2
+BEST_FIT, WORST_FIT, DOT_PRODUCT, FIRST_FIT = 0, 1, 2, 3
+MAX_SCORE = 100
+
+I32 = NDArray[np.int32]
+I64 = NDArray[np.int64]
+F64 = NDArray[np.float64]
+
+
+@njit(cache=True, nogil=True)
+def fit_code(n: int, requested: Any, allocatable: Any, resources: Any, amounts: Any) -> Any:
+    """Return the bit mask of the resources that a pod asks for and node *n* has not free."""
+    code = 0
+    for i in range(len(resources)):
+        r = resources[i]
+        if amounts[i] > allocatable[r, n] - requested[r, n]:
+            code |= 1 << r
+    return code
+
+
+@njit(cache=True, nogil=True)
+def ratio_score(utilization: int, xs: Any, ys: Any) -> Any:
+    """Return the value of a piecewise linear shape at *utilization*, in truncating integers."""
+    for i in range(len(xs)):
+        if utilization <= xs[i]:
+            if i == 0:
+                return ys[0]
+            step = (ys[i] - ys[i - 1]) * (utilization - xs[i - 1])
+            width = xs[i] - xs[i - 1]
+            # Go truncates towards zero, // rounds down
+            part = step // width if step >= 0 else -((-step) // width)
+            return ys[i - 1] + part
+    return ys[len(ys) - 1]
+
+
+@njit(cache=True, nogil=True)
+def fit_score(
+    n: int,
+    requested: Any,
+    nonzero: Any,
+    allocatable: Any,
+    rows: Any,
+    asked: Any,
+    weights: Any,
+    strategy: int,
+    xs: Any,
+    ys: Any,
+) -> Any:
+    """Return NodeResourcesFit's score of node *n* under one of the three strategies."""
+    total = 0
+    weight_sum = 0
+    for i in range(len(rows)):
+        r = rows[i]
+        capacity = allocatable[r, n]
+        if capacity == 0 or (asked[i] == 0 and r > 2):
+            continue
+        used = (nonzero[r, n] if r < 2 else requested[r, n]) + asked[i]
+        if strategy == LEAST:
+            score = 0 if used > capacity else (capacity - used) * MAX_SCORE // capacity
+        elif strategy == MOST:
+            score = min(used, capacity) * MAX_SCORE // capacity
+        else:
+            share = MAX_SCORE if used > capacity else used * MAX_SCORE // capacity
+            score = ratio_score(share, xs, ys)
+            if score <= 0:
+                continue
+        total += score * weights[i]
+        weight_sum += weights[i]
+    if weight_sum == 0:
+        return 0
+    if strategy == RATIO:
+        return int(np.floor(total / weight_sum + 0.5))
+    return total // weight_sum
+
+
+@njit(cache=True, nogil=True)
+def balanced_score(n: int, requested: Any, allocatable: Any, rows: Any, asked: Any) -> Any:
+    """Return NodeResourcesBalancedAllocation's score of node *n*, in upstream's float64 order."""
+    fractions = np.empty(len(rows), np.float64)
+    count = 0
+    total = 0.0
+    for i in range(len(rows)):
+        r = rows[i]
+        capacity = allocatable[r, n]
+        if capacity == 0 or (asked[i] == 0 and r > 2):
+            continue
+        fraction = float(requested[r, n] + asked[i]) / float(capacity)
+        fraction = min(fraction, 1.0)
+        total += fraction
+        fractions[count] = fraction
+        count += 1
+    deviation = 0.0
+    if count == 2:
+        deviation = abs((fractions[0] - fractions[1]) / 2)
+    elif count > 2:
+        mean = total / count
+        square = 0.0
+        for i in range(count):
+            square += (fractions[i] - mean) * (fractions[i] - mean)
+        deviation = np.sqrt(square / count)
+    return int((1 - deviation) * MAX_SCORE)
+
+
+@njit(cache=True, nogil=True)
+def refresh_kube(
+    changed: Any,
+    requested: Any,
+    nonzero: Any,
+    allocatable: Any,
+    request: Any,
+    fit: Any,
+    balanced: Any,
+    strategy: int,
+    weight_fit: int,
+    weight_balanced: int,
+    codes: Any,
+    scores: Any,
+) -> None:
+    """Bring filter codes and unnormalised scores of the *changed* rows up to date.
+
+    *request* is (resource rows, amounts); *fit* (rows, amounts asked, weights, shape x, shape y);
+    *balanced* (rows, amounts asked).
+    """
+    resources, amounts = request
+    fit_rows, fit_asked, fit_weights, xs, ys = fit
+    balanced_rows, balanced_asked = balanced
+    for k in range(len(changed)):
+        n = changed[k]
+        code = fit_code(n, requested, allocatable, resources, amounts)
+        codes[n] = code
+        if code == 0:
+            score = 0
+            if weight_fit:
+                score += weight_fit * fit_score(
+                    n,
+                    requested,
+                    nonzero,
+                    allocatable,
+                    fit_rows,
+                    fit_asked,
+                    fit_weights,
+                    strategy,
+                    xs,
+                    ys,
+                )
+            if weight_balanced:
+                score += weight_balanced * balanced_score(
+                    n, requested, allocatable, balanced_rows, balanced_asked
+                )
+            scores[n] = score
+
+
+@njit(cache=True, nogil=True)
+def choose_kube(  # noqa: C901 - one loop over the nodes, kept whole for the compiler
+    order: Any,
+    start: int,
+    wanted: int,
+    static_ok: Any,
+    codes: Any,
+    scores: Any,
+    taints: Any,
+    weight_taints: int,
+    preferred: Any,
+    weight_preferred: int,
+    u: float,
+) -> Any:
+    """Return (row, feasible nodes found, nodes visited); row -1 when none is feasible.
+
+    Nodes are visited in *order* from *start* until *wanted* feasible ones are found. *taints* are
+    counts of untolerated PreferNoSchedule taints (normalised in reverse), *preferred* weights of
+    node affinity; a negative *u* takes the first of the best nodes, otherwise *u* in [0, 1) draws
+    one of them.
+    """
+    size = len(order)
+    found = 0
+    visited = 0
+    most_taints = 0
+    most_preferred = 0
+    for k in range(size):
+        at = start + k
+        n = order[at - size if at >= size else at]
+        visited += 1
+        if static_ok[n] and codes[n] == 0:
+            found += 1
+            if weight_taints and taints[n] > most_taints:
+                most_taints = taints[n]
+            if weight_preferred and preferred[n] > most_preferred:
+                most_preferred = preferred[n]
+            if found == wanted:
+                break
+    if found == 0:
+        return -1, 0, visited
+    best = np.int64(-1)
+    ties = 0
+    chosen = -1
+    for turn in range(2):
+        skip = int(u * ties) if turn == 1 else 0
+        for k in range(visited):
+            at = start + k
+            n = order[at - size if at >= size else at]
+            if not static_ok[n] or codes[n] != 0:
+                continue
+            total = np.int64(scores[n])
+            if most_taints:
+                total += weight_taints * (MAX_SCORE - MAX_SCORE * taints[n] // most_taints)
+            if most_preferred:
+                total += weight_preferred * (MAX_SCORE * preferred[n] // most_preferred)
+            if turn == 0:
+                if total > best:
+                    best = total
+                    ties = 1
+                    chosen = n
+                elif total == best:
+                    ties += 1
+            elif total == best:
+                if skip == 0:
+                    return n, found, visited
+                skip -= 1
+        if u < 0 or ties == 1:
+            break
+    return chosen, found, visited
+
+
+@njit(cache=True, nogil=True)
+def refresh_rank(
+    changed: Any,
+    requested: Any,
+    allocatable: Any,
+    request: Any,
+    largest: Any,
+    mode: int,
+    codes: Any,
+    ranks: Any,
+) -> None:
+    """Bring filter codes and ranks of a packing heuristic up to date for the *changed* rows.
+
+    *largest* [R] is the largest allocatable amount of each resource over the nodes.
+    """
+    resources, amounts = request
+    for k in range(len(changed)):
+        n = changed[k]
+        code = fit_code(n, requested, allocatable, resources, amounts)
+        codes[n] = code
+        if code != 0 or mode == FIRST_FIT:
+            ranks[n] = 0.0
+            continue
+        value = 0.0
+        for i in range(len(resources)):
+            r = resources[i]
+            if r == 3:  # the pod count is no resource to pack
+                continue
+            free = allocatable[r, n] - requested[r, n]
+            if mode == DOT_PRODUCT:
+                value += (amounts[i] / largest[r]) * (free / largest[r])
+            else:
+                value += (free - amounts[i]) / allocatable[r, n]
+        ranks[n] = -value if mode == BEST_FIT else value
+
+
+@njit(cache=True, nogil=True)
+def choose_rank(static_ok: Any, codes: Any, ranks: Any) -> Any:
+    """Return (row of the highest rank, feasible nodes); the first of equals."""
+    found = 0
+    chosen = -1
+    best = -np.inf
+    for n in range(len(static_ok)):
+        if static_ok[n] and codes[n] == 0:
+            found += 1
+            if ranks[n] > best:
+                best = ranks[n]
+                chosen = n
+    return chosen, found
+
+
+@njit(cache=True, nogil=True)
+def choose_nth(static_ok: Any, codes: Any, start: int, u: float) -> Any:
+    """Return (row, feasible nodes): the first feasible row at or after *start*, or a drawn one.
+
+    With *u* >= 0 the row is the floor(u F)-th of the F feasible ones; the search wraps around.
+    """
+    size = len(static_ok)
+    found = 0
+    first_after = -1
+    first = -1
+    for n in range(size):
+        if static_ok[n] and codes[n] == 0:
+            found += 1
+            if first < 0:
+                first = n
+            if first_after < 0 and n >= start:
+                first_after = n
+    if found == 0:
+        return -1, 0
+    if u < 0:
+        return (first_after if first_after >= 0 else first), found
+    skip = int(u * found)
+    for n in range(size):
+        if static_ok[n] and codes[n] == 0:
+            if skip == 0:
+                return n, found
+            skip -= 1
+    return first, found

@@ -1,0 +1,49 @@
+"""Greedy scheduling: pods one at a time, each on the cluster that the one before left behind."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+from schedlab.scheduling.base import Placement, Pod, PodBatch, Verdict
+from schedlab.scheduling.view import ClusterView
+
+
+class Decision(NamedTuple):
+    """What a greedy policy says of one pod."""
+
+    row: int
+    """Row of the chosen node, or -1."""
+    feasible: int
+    """Nodes found feasible."""
+    work: int
+    """Nodes looked at."""
+    reason: str
+    """Why no node will do; empty otherwise."""
+
+
+def schedule_greedily(
+    pods: PodBatch, view: ClusterView, decide: Callable[[Pod], Decision]
+) -> Placement:
+    """Return the placement that *decide* makes of *pods*, each assumed before the next."""
+    placement = Placement.of(pods)
+    if len(pods) == 1:  # nothing comes after it: no overlay is needed
+        _note(placement, 0, decide(pods[0]))
+        return placement
+    with view.fork() as trial:
+        for i, pod in enumerate(pods):
+            decision = decide(pod)
+            _note(placement, i, decision)
+            if decision.row >= 0:
+                trial.assume(pod, decision.row)
+    return placement
+
+
+def _note(placement: Placement, index: int, decision: Decision) -> None:
+    placement.feasible[index] = decision.feasible
+    placement.work[index] = decision.work
+    if decision.row >= 0:
+        placement.verdict[index] = Verdict.PLACED
+        placement.node[index] = decision.row
+    else:
+        placement.reason[index] = decision.reason

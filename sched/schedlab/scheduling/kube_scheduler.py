@@ -1,0 +1,245 @@
+"""kube-scheduler's policy: filter, score, normalise, choose; incremental and compiled.
+
+What a class scored on a node is kept until that node changes; a decision refreshes the changed rows
+and takes the arg-max, in two compiled calls. `schedlab.scheduling.framework.evaluation` is the same
+without memory, and the tests hold both to the same decisions.
+
+Not modelled are the plugins in `schedlab.scheduling.framework.profiles.WITHOUT_EFFECT`; pods that
+would need one of them are refused when the workload is read.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from schedlab.cluster.classes import PodClass
+from schedlab.cluster.nodes import REGION, ZONE, NodeColumns
+from schedlab.errors import InputError
+from schedlab.rng import Draws
+from schedlab.scheduling.base import Placement, Pod, PodBatch
+from schedlab.scheduling.framework.class_cache import ClassCaches, Cursor, StaticVerdicts
+from schedlab.scheduling.framework.filter_cache import explain, request_arrays, static_filters
+from schedlab.scheduling.framework.kernels import LEAST, MOST, RATIO, choose_kube, refresh_kube
+from schedlab.scheduling.framework.profiles import Profile, nodes_to_find, read_profiles
+from schedlab.scheduling.greedy import Decision, schedule_greedily
+from schedlab.scheduling.plugins.node_affinity import NodeAffinity
+from schedlab.scheduling.plugins.node_resources import scored_resources
+from schedlab.scheduling.plugins.node_resources_balanced_allocation import (
+    NodeResourcesBalancedAllocation,
+)
+from schedlab.scheduling.plugins.node_resources_fit import NodeResourcesFit
+from schedlab.scheduling.plugins.taint_toleration import TaintToleration
+from schedlab.scheduling.view import ClusterView
+
+_STRATEGY = {"LeastAllocated": LEAST, "MostAllocated": MOST, "RequestedToCapacityRatio": RATIO}
+_BYTES_PER_NODE = 42
+
+
+class KubeScheduler:
+    """The default scheduler of Kubernetes.
+
+    Parameters
+    ----------
+    config : str, Path, mapping or Profile, optional
+        A KubeSchedulerConfiguration (v1); upstream's default profile when absent.
+    scheduler_name : str, optional
+        Which of its profiles; the first when absent.
+    tie_break : {"random", "first"}, default "random"
+        Among the best nodes: one drawn by the pod's key, or the first in the order of visit.
+    percentage_of_nodes_to_score : int, optional
+        Overrides the configuration's; 100 looks at all nodes, 0 is upstream's adaptive share.
+    """
+
+    tags = frozenset({"order_dependent", "stochastic", "stateful"})
+
+    def __init__(
+        self,
+        config: str | Path | Mapping[str, Any] | Profile | None = None,
+        *,
+        scheduler_name: str | None = None,
+        tie_break: str = "random",
+        percentage_of_nodes_to_score: int | None = None,
+    ) -> None:
+        if tie_break not in ("random", "first"):
+            raise InputError("tie_break", found=tie_break, expected="random or first")
+        self.profile = _profile(config, scheduler_name)
+        share = percentage_of_nodes_to_score
+        self._share = self.profile.percentage_of_nodes_to_score if share is None else share
+        if not 0 <= self._share <= 100:
+            raise InputError("percentage_of_nodes_to_score", found=self._share, expected="0 to 100")
+        self._random = tie_break == "random"
+        self._caches: ClassCaches[_ScoreCache] = ClassCaches(self._cache, _BYTES_PER_NODE)
+        self._order = np.zeros(0, np.int64)
+        self._order_of: tuple[int, int] = (-1, -1)
+        self._start = 0
+        self._rng: Draws | None = None
+        self._ties = Draws(0)
+
+    def schedule(self, pods: PodBatch, view: ClusterView, rng: Draws) -> Placement:
+        """Place the pods one after the other."""
+        if rng is not self._rng:
+            self._rng, self._ties = rng, rng.stream("ties")
+        nodes = view.state.nodes
+        return schedule_greedily(pods, view, lambda pod: self._decide(pod, nodes))
+
+    def _cache(self, pod: PodClass, nodes: NodeColumns) -> _ScoreCache:
+        return _ScoreCache(self.profile, pod, nodes)
+
+    def _decide(self, pod: Pod, nodes: NodeColumns) -> Decision:
+        mark = (id(nodes), nodes.attributes.count)
+        if mark != self._order_of:
+            self._order, self._order_of = visiting_order(nodes), mark
+            self._start = 0 if not len(self._order) else self._start % len(self._order)
+        order = self._order
+        if not len(order):
+            return Decision(-1, 0, 0, "0/0 nodes are available.")
+        cache = self._caches.get(pod.pod_class, nodes)
+        cache.refresh(nodes)
+        u = self._ties.uniform(pod.key, pod.attempt) if self._random else -1.0
+        wanted = nodes_to_find(len(order), self._share)
+        row, found, visited = choose_kube(
+            order,
+            self._start,
+            wanted,
+            cache.verdicts.ok,
+            cache.codes,
+            cache.scores,
+            cache.taints,
+            cache.weight_taints,
+            cache.preferred,
+            cache.weight_preferred,
+            u,
+        )
+        self._start = (self._start + visited) % len(order)
+        if row < 0:
+            return Decision(-1, 0, visited, cache.message(nodes))
+        return Decision(row, found, visited, "")
+
+
+def _profile(source: Any, name: str | None) -> Profile:
+    if isinstance(source, Profile):
+        return source
+    if source is None:
+        return Profile()
+    profiles = read_profiles(source)
+    if name is None:
+        return profiles[0]
+    for profile in profiles:
+        if profile.scheduler_name == name:
+            return profile
+    names = ", ".join(profile.scheduler_name for profile in profiles)
+    raise InputError("scheduler_name", found=name, expected=f"one of {names}")
+
+
+def visiting_order(nodes: NodeColumns) -> NDArray[np.int64]:
+    """Return the rows of the nodes in kube-scheduler's order: one of each zone in turn.
+
+    A zone is a pair of region and zone label; zones come in the order in which they were first
+    seen, nodes within a zone in the order of their rows.
+    """
+    zones: dict[tuple[str, str], int] = {}
+    filled: list[int] = []
+    keys = []
+    for row in np.flatnonzero(nodes.present[: nodes.size]).tolist():
+        labels = nodes.labels(row)
+        zone = (labels.get(REGION, ""), labels.get(ZONE, ""))
+        number = zones.setdefault(zone, len(zones))
+        if number == len(filled):
+            filled.append(0)
+        keys.append((filled[number], number, row))
+        filled[number] += 1
+    return np.array([row for _, _, row in sorted(keys)], np.int64)
+
+
+class _ScoreCache:
+    """Verdicts and scores of one class under a profile."""
+
+    def __init__(self, profile: Profile, pod: PodClass, nodes: NodeColumns) -> None:
+        self._profile = profile
+        self._pod = pod
+        self._cursor = Cursor()
+        self._message: tuple[tuple[int, int], str] = ((-1, -1), "")
+        self._static = static_filters(profile.filters)
+        self._build(nodes)
+
+    def _build(self, nodes: NodeColumns) -> None:
+        size, pod = nodes.size, self._pod
+        self.codes = np.zeros(size, np.int64)
+        self.scores = np.zeros(size, np.int64)
+        self.verdicts = StaticVerdicts.of(self._static, pod, nodes)
+        self._request = request_arrays(self._profile.filters, pod, nodes)
+        none = np.zeros(0, np.int64)
+        self._fit = (none, none, none, none, none)
+        self._balanced = (none, none)
+        self._strategy = LEAST
+        self._weight_fit = self._weight_balanced = 0
+        self.weight_taints = self.weight_preferred = 0
+        self.taints = self.preferred = none
+        for plugin, weight in self._profile.scores:
+            if plugin.skips(pod, nodes):
+                continue
+            if isinstance(plugin, NodeResourcesFit):
+                self._set_fit(plugin, weight, nodes)
+            elif isinstance(plugin, NodeResourcesBalancedAllocation):
+                scored = scored_resources(pod, nodes, plugin.resources, nonzero=False)
+                self._balanced = (scored.rows, scored.asked)
+                self._weight_balanced = weight
+        self._score_static(nodes)
+
+    def _set_fit(self, plugin: NodeResourcesFit, weight: int, nodes: NodeColumns) -> None:
+        args = plugin.args
+        scored = scored_resources(self._pod, nodes, args.resources, nonzero=True)
+        xs = np.array([x for x, _ in args.shape], np.int64)
+        ys = np.array([y * 10 for _, y in args.shape], np.int64)
+        self._fit = (scored.rows, scored.asked, scored.weights, xs, ys)
+        self._strategy = _STRATEGY[args.strategy]
+        self._weight_fit = weight
+
+    def _score_static(self, nodes: NodeColumns) -> None:
+        rows = np.arange(nodes.size, dtype=np.int64)
+        for plugin, weight in self._profile.scores:
+            if isinstance(plugin, TaintToleration):
+                raw = plugin.score(self._pod, nodes, rows)
+                self.taints, self.weight_taints = raw, weight if raw.any() else 0
+            elif isinstance(plugin, NodeAffinity) and not plugin.skips(self._pod, nodes):
+                raw = plugin.score(self._pod, nodes, rows)
+                self.preferred, self.weight_preferred = raw, weight if raw.any() else 0
+
+    def refresh(self, nodes: NodeColumns) -> None:
+        """Bring verdicts and scores up to date."""
+        cursor = self._cursor
+        if cursor.rebuilt(nodes):
+            self._build(nodes)
+        if cursor.attributes != nodes.attributes.count:
+            rows = cursor.changed_attributes(nodes)
+            if rows is not None:
+                self.verdicts.refresh(self._static, self._pod, nodes, rows)
+                self._score_static(nodes)
+        if cursor.usage != nodes.usage.count:
+            refresh_kube(
+                cursor.changed_usage(nodes),
+                nodes.requested,
+                nodes.nonzero_requested,
+                nodes.allocatable,
+                self._request,
+                self._fit,
+                self._balanced,
+                self._strategy,
+                self._weight_fit,
+                self._weight_balanced,
+                self.codes,
+                self.scores,
+            )
+
+    def message(self, nodes: NodeColumns) -> str:
+        """Return why the class fits nowhere, in kube-scheduler's words."""
+        now = (nodes.usage.count, nodes.attributes.count)
+        if self._message[0] != now:
+            text = explain(self._profile.filters, self._pod, nodes, self.verdicts, self.codes)
+            self._message = (now, text)
+        return self._message[1]

@@ -1,0 +1,1 @@
+"""kube-scheduler's plugins, one per file, named as upstream names them."""

@@ -1,0 +1,77 @@
+"""What NodeResourcesFit and NodeResourcesBalancedAllocation share: which resources are scored."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from schedlab.api.requests import nonzero_requests
+from schedlab.cluster.classes import PodClass
+from schedlab.cluster.nodes import NodeColumns
+from schedlab.cluster.vocabulary import CPU, EPHEMERAL_STORAGE, MEMORY
+from schedlab.scheduling.framework.interface import Rows
+
+ResourceWeights = tuple[tuple[str, int], ...]
+DEFAULT_RESOURCES: ResourceWeights = (("cpu", 1), ("memory", 1))
+
+
+@dataclass(frozen=True, eq=False)
+class ScoredResources:
+    """The resources by which a class is scored, as columns.
+
+    Attributes
+    ----------
+    rows : int64 array of shape [S]
+        Rows of the resources.
+    asked : int64 array of shape [S]
+        What the pod asks for.
+    weights : int64 array of shape [S]
+        Their weights.
+    """
+
+    rows: NDArray[np.int64]
+    asked: NDArray[np.int64]
+    weights: NDArray[np.int64]
+
+
+def scored_resources(
+    pod: PodClass, nodes: NodeColumns, resources: Sequence[tuple[str, int]], *, nonzero: bool
+) -> ScoredResources:
+    """Return what of *resources* counts for a class.
+
+    An extended resource that the pod doesn't ask for, or that no node of the cluster offers, does
+    not count. With *nonzero* cpu and memory count as upstream's 100m and 200Mi where a container
+    asks for nothing.
+    """
+    asked = dict(pod.requests)
+    least = nonzero_requests(pod.spec, pod_level=False) if nonzero else (0, 0)
+    rows, amounts, weights = [], [], []
+    for name, weight in resources:
+        row = nodes.resources.get(name)
+        if row < 0 or row >= len(nodes.allocatable):
+            continue
+        amount = least[row] if nonzero and row in (CPU, MEMORY) else asked.get(row, 0)
+        if amount == 0 and row > EPHEMERAL_STORAGE:
+            continue
+        rows.append(row)
+        amounts.append(amount)
+        weights.append(weight)
+    return ScoredResources(
+        np.array(rows, np.int64), np.array(amounts, np.int64), np.array(weights, np.int64)
+    )
+
+
+def used_and_capacity(
+    scored: ScoredResources, nodes: NodeColumns, rows: Rows, *, nonzero: bool
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Return what is used with the pod in place, and the capacity; int64 [S, len(rows)] each."""
+    capacity = nodes.allocatable[np.ix_(scored.rows, rows)]
+    used = nodes.requested[np.ix_(scored.rows, rows)]
+    if nonzero:
+        for i, resource in enumerate(scored.rows.tolist()):
+            if resource in (CPU, MEMORY):
+                used[i] = nodes.nonzero_requested[resource, rows]
+    return used + scored.asked[:, None], capacity

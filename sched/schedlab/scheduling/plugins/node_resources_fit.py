@@ -1,0 +1,167 @@
+"""NodeResourcesFit: what is free must cover what is asked; three strategies score what is left.
+
+Arithmetic is kube-scheduler's: int64, truncating. `schedlab.scheduling.framework.kernels` holds the
+compiled form, against which this one is tested.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from schedlab.cluster.classes import PodClass
+from schedlab.cluster.nodes import NodeColumns
+from schedlab.cluster.vocabulary import PODS
+from schedlab.scheduling.framework.interface import (
+    MAX_NODE_SCORE,
+    Code,
+    Codes,
+    Depends,
+    Rows,
+    Scores,
+)
+from schedlab.scheduling.plugins.node_resources import (
+    DEFAULT_RESOURCES,
+    ResourceWeights,
+    scored_resources,
+    used_and_capacity,
+)
+
+STRATEGIES = ("LeastAllocated", "MostAllocated", "RequestedToCapacityRatio")
+MAX_CUSTOM_SCORE = 10  # shapes are written in 0 .. 10
+
+
+@dataclass(frozen=True)
+class FitArgs:
+    """``NodeResourcesFitArgs``.
+
+    Attributes
+    ----------
+    strategy : str
+        One of `STRATEGIES`.
+    resources : tuple of (str, int)
+        Resources that are scored, with their weights.
+    shape : tuple of (int, int)
+        (utilization in %, score in 0 .. 10) points of RequestedToCapacityRatio.
+    ignored : frozenset of str
+        Extended resources that the filter leaves out.
+    ignored_groups : frozenset of str
+        Domains whose resources it leaves out: ``example.com``.
+    """
+
+    strategy: str = "LeastAllocated"
+    resources: ResourceWeights = DEFAULT_RESOURCES
+    shape: tuple[tuple[int, int], ...] = ()
+    ignored: frozenset[str] = frozenset()
+    ignored_groups: frozenset[str] = frozenset()
+
+    def counts(self, resource: str) -> bool:
+        """Return whether the filter looks at a resource."""
+        return resource not in self.ignored and resource.split("/")[0] not in self.ignored_groups
+
+
+class NodeResourcesFit:
+    """Filter by free resources, score by what is used.
+
+    Parameters
+    ----------
+    args : FitArgs, optional
+        Arguments of the profile.
+    """
+
+    name = "NodeResourcesFit"
+    depends = Depends.NODE
+
+    def __init__(self, args: FitArgs | None = None) -> None:
+        self.args = FitArgs() if args is None else args
+
+    def wanted(self, pod: PodClass, nodes: NodeColumns) -> tuple[tuple[int, int], ...]:
+        """Return the (resource row, amount) pairs that the filter looks at."""
+        return tuple(
+            (row, amount)
+            for row, amount in pod.requests
+            if row <= PODS or self.args.counts(nodes.resources[row])
+        )
+
+    def filter(self, pod: PodClass, nodes: NodeColumns, rows: Rows) -> Codes:
+        """Return a bit mask of the resources that don't fit, bit r for row r."""
+        codes = np.zeros(len(rows), np.int64)
+        for resource, amount in self.wanted(pod, nodes):
+            free = nodes.allocatable[resource, rows] - nodes.requested[resource, rows]
+            codes |= np.where(amount > free, 1 << resource, 0)
+        return codes
+
+    def reasons(self, pod: PodClass, nodes: NodeColumns, code: int) -> tuple[str, ...]:
+        """Return "Too many pods" and "Insufficient <resource>" for each bit."""
+        words = []
+        for resource, name in enumerate(nodes.resources):
+            if code >> resource & 1:
+                words.append("Too many pods" if resource == PODS else f"Insufficient {name}")
+        return tuple(sorted(words))
+
+    def status(self, pod: PodClass, nodes: NodeColumns, row: int, code: int) -> Code:
+        """Return whether an empty node would do."""
+        for resource, amount in pod.requests:
+            over = amount > nodes.allocatable[resource, row]
+            if code >> resource & 1 and over and resource != PODS:
+                return Code.UNSCHEDULABLE_AND_UNRESOLVABLE
+        return Code.UNSCHEDULABLE
+
+    def skips(self, pod: PodClass, nodes: NodeColumns) -> bool:
+        """Return False: every pod is scored."""
+        return False
+
+    def score(self, pod: PodClass, nodes: NodeColumns, rows: Rows) -> Scores:
+        """Return the weighted mean over the scored resources, truncated."""
+        args = self.args
+        scored = scored_resources(pod, nodes, args.resources, nonzero=True)
+        used, capacity = used_and_capacity(scored, nodes, rows, nonzero=True)
+        offered = capacity > 0
+        size = np.where(offered, capacity, 1)
+        if args.strategy == "LeastAllocated":
+            each = np.where(used > capacity, 0, (capacity - used) * MAX_NODE_SCORE // size)
+        elif args.strategy == "MostAllocated":
+            each = np.minimum(used, capacity) * MAX_NODE_SCORE // size
+        else:
+            share = np.where(used > capacity, MAX_NODE_SCORE, used * MAX_NODE_SCORE // size)
+            each = shape_scores(share, args.shape)
+            offered &= each > 0
+        weights = np.where(offered, scored.weights[:, None], 0)
+        total, weight = (each * weights).sum(axis=0), weights.sum(axis=0)
+        if args.strategy == "RequestedToCapacityRatio":
+            mean = np.floor(total / np.maximum(weight, 1) + 0.5).astype(np.int64)
+        else:
+            mean = total // np.maximum(weight, 1)
+        return np.where(weight == 0, 0, mean)
+
+    def normalize(self, raw: Scores) -> Scores:
+        """Return the scores as they are: they lie in 0 .. 100."""
+        return raw
+
+
+def shape_scores(
+    utilization: NDArray[np.int64], shape: tuple[tuple[int, int], ...]
+) -> NDArray[np.int64]:
+    """Return the values of a piecewise linear shape, truncating as Go does.
+
+    Parameters
+    ----------
+    utilization : int64 array
+        Per cent.
+    shape : tuple of (int, int)
+        Points (per cent, score in 0 .. 10), increasing; scores are scaled to 0 .. 100.
+    """
+    factor = MAX_NODE_SCORE // MAX_CUSTOM_SCORE
+    xs = [x for x, _ in shape]
+    ys = [y * factor for _, y in shape]
+    out = np.full(utilization.shape, ys[-1], np.int64)
+    for i in range(len(xs) - 1, -1, -1):
+        below = utilization <= xs[i]
+        if i == 0:
+            out[below] = ys[0]
+        else:
+            step = (ys[i] - ys[i - 1]) * (utilization[below] - xs[i - 1])
+            out[below] = ys[i - 1] + np.trunc(step / (xs[i] - xs[i - 1])).astype(np.int64)
+    return out

@@ -1,0 +1,177 @@
+"""Schedulers by name: the built-in ones, a user's own, and those that packages announce.
+
+The table holds ``module:Class`` strings, so that a solver or a learning library is imported only
+when a scheduler that needs it is used.
+"""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+import inspect
+import sys
+from collections.abc import Callable, Mapping
+from importlib.metadata import entry_points
+from pathlib import Path
+from typing import Any
+
+from schedlab.api.invalid import nearest
+from schedlab.errors import InputError
+from schedlab.rng import Draws
+from schedlab.scheduling.base import Placement, PodBatch, Scheduler
+from schedlab.scheduling.view import ClusterView
+
+SCHEDULERS: dict[str, str] = {
+    "kube-scheduler": "schedlab.scheduling.kube_scheduler:KubeScheduler",
+    "first-fit": "schedlab.scheduling.heuristics:FirstFit",
+    "best-fit": "schedlab.scheduling.heuristics:BestFit",
+    "worst-fit": "schedlab.scheduling.heuristics:WorstFit",
+    "dot-product": "schedlab.scheduling.heuristics:DotProduct",
+    "random": "schedlab.scheduling.heuristics:RandomFit",
+    "round-robin": "schedlab.scheduling.heuristics:RoundRobin",
+}
+"""Built-in schedulers: name -> ``module:Class``."""
+
+ENTRY_POINTS = "schedlab.schedulers"
+"""Entry-point group under which packages announce schedulers of their own."""
+
+
+class FunctionScheduler:
+    """A plain function as a scheduler.
+
+    Parameters
+    ----------
+    function : callable
+        ``function(pods, view, rng) -> Placement``.
+    """
+
+    def __init__(self, function: Callable[[PodBatch, ClusterView, Draws], Placement]) -> None:
+        self._function = function
+        self.__doc__ = function.__doc__
+
+    def schedule(self, pods: PodBatch, view: ClusterView, rng: Draws) -> Placement:
+        """Call the function."""
+        return self._function(pods, view, rng)
+
+
+def describe(name: str) -> str:
+    """Return the first line of a built-in scheduler's documentation."""
+    return (inspect.getdoc(_import(SCHEDULERS[name], name)) or "").partition("\n")[0]
+
+
+def load_scheduler(
+    name: str, options: Mapping[str, Any] | None = None, base: Path | None = None
+) -> Scheduler:
+    """Return a fresh scheduler.
+
+    Parameters
+    ----------
+    name : str
+        A built-in name, ``path/to/file.py:Class``, ``package.module:Class``, or the name of an
+        entry point in the group `ENTRY_POINTS`. In place of a class a function
+        ``f(pods, view, rng)`` will do.
+    options : mapping, optional
+        Keyword arguments of the class.
+    base : Path, optional
+        Directory to which a file is relative.
+
+    Raises
+    ------
+    InputError
+        There is no such scheduler, it can't be imported, or it takes no such option.
+    """
+    given = dict(options or {})
+    made = _find(name, base)
+    if inspect.isfunction(made):
+        if given:
+            raise InputError(f"{name}: options", found=given, expected="none: it is a function")
+        return FunctionScheduler(made)
+    if isinstance(made, type):
+        made = _instantiate(name, made, given, base)
+    elif given:
+        raise InputError(f"{name}: options", found=given, expected="none: it is an instance")
+    if not callable(getattr(made, "schedule", None)):
+        raise InputError(
+            f"{name}", found=made, expected="a class with a method schedule(pods, view, rng)"
+        )
+    scheduler: Scheduler = made
+    return scheduler
+
+
+def _find(name: str, base: Path | None) -> Any:
+    if name in SCHEDULERS:
+        return _import(SCHEDULERS[name], name)
+    if ":" in name:
+        module, _, attribute = name.rpartition(":")
+        if module.endswith(".py"):
+            return _attribute(_import_file(name, (base or Path()) / module), attribute, name)
+        return _import(name, name)
+    announced = {point.name: point for point in entry_points(group=ENTRY_POINTS)}
+    if name in announced:
+        return announced[name].load()
+    known = sorted({*SCHEDULERS, *announced})
+    raise InputError(
+        "scheduler",
+        found=name,
+        expected=f"one of {', '.join(known)}, file.py:Class or package.module:Class",
+        hint=nearest(name, known),
+    )
+
+
+def _instantiate(name: str, kind: type, options: dict[str, Any], base: Path | None) -> Any:
+    parameters = inspect.signature(kind).parameters
+    takes_all = any(p.kind is inspect.Parameter.VAR_KEYWORD for p in parameters.values())
+    for option in options:
+        if option not in parameters and not takes_all:
+            raise InputError(
+                f"{name}: options.{option}",
+                found=options[option],
+                expected=f"one of {', '.join(parameters) or 'no options'}",
+                hint=nearest(option, sorted(parameters)),
+            )
+    config = options.get("config")
+    if isinstance(config, str) and base is not None:
+        options = {**options, "config": str(base / config)}
+    try:
+        return kind(**options)
+    except TypeError as error:
+        raise InputError(f"{name}: options", found=options, expected=str(error)) from error
+
+
+def _import(path: str, name: str) -> Any:
+    module, _, attribute = path.rpartition(":")
+    try:
+        found = importlib.import_module(module)
+    except ImportError as error:
+        raise InputError(name, found=module, expected=f"a module to import: {error}") from error
+    return _attribute(found, attribute, name)
+
+
+def _attribute(module: Any, attribute: str, name: str) -> Any:
+    if not hasattr(module, attribute):
+        public = sorted(n for n in vars(module) if not n.startswith("_"))
+        raise InputError(
+            name,
+            found=attribute,
+            expected=f"a name defined there: {', '.join(public)}",
+            hint=nearest(attribute, public),
+        )
+    return getattr(module, attribute)
+
+
+def _import_file(name: str, path: Path) -> Any:
+    if not path.is_file():
+        raise InputError(name, found=str(path), expected="a Python file")
+    key = f"schedlab_user_{path.stem}"
+    spec = importlib.util.spec_from_file_location(key, path)
+    if spec is None or spec.loader is None:
+        raise InputError(name, found=str(path), expected="a Python file")
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[key] = module  # so that its classes can be pickled
+    try:
+        spec.loader.exec_module(module)
+    except SyntaxError as error:
+        raise InputError(
+            f"line {error.lineno}", found=error.msg, expected="valid Python", file=path
+        ) from error
+    return module
