@@ -22,15 +22,19 @@ Rows = NDArray[np.intp]
 def counts(pods: PodTable, rows: Rows, dropped: Mapping[str, int]) -> dict[str, int]:
     """Return how the pods in *rows* ended, and what was never submitted, by reason.
 
-    ``arrived`` is the sum over `schedlab.record.schema.OUTCOMES`; ``not_submitted_<reason>`` counts
-    what the workload's source held and nobody sent.
+    ``pods_in`` is what the workload's source held, and the sum over
+    `schedlab.record.schema.OUTCOMES`; of these, ``dropped`` has what a scheduler gave up and what
+    was never submitted, and ``dropped_<reason>`` the latter apart. ``arrived`` counts the rows of
+    the table ``pods``.
     """
     outcome = to_numpy(pods.outcome)[rows]
-    found = {"arrived": len(rows)}
+    never_sent = sum(dropped.values())
+    found = {"pods_in": len(rows) + never_sent, "arrived": len(rows)}
     for number, name in enumerate(OUTCOMES):
         found[name] = int((outcome == number).sum())
-    for reason, number in dropped.items():
-        found[f"not_submitted_{reason}"] = number
+    found["dropped"] += never_sent
+    for reason, count in dropped.items():
+        found[f"dropped_{reason}"] = count
     return found
 
 

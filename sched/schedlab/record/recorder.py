@@ -52,8 +52,8 @@ class RunRecord:
     tables : dict of str to table
         One per `schedlab.record.schema.TABLES`: column name -> data. Times are int64, -1 = null.
     counts : dict of str to int
-        ``arrived``, and for each of `schedlab.record.schema.OUTCOMES` how many pods ended so;
-        ``arrived`` is their sum.
+        ``pods_in``, ``arrived``, and for each of `schedlab.record.schema.OUTCOMES` how many pods
+        ended so; ``pods_in`` is their sum.
     digest : str
         SHA-256 of the event log, hexadecimal: equal digests mean the same run.
     end_us : int

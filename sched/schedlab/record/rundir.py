@@ -214,16 +214,22 @@ def remove_partial(root: str | Path) -> int:
     return len(leftovers)
 
 
-def write_summary(root: str | Path) -> pd.DataFrame:
-    """Rebuild ``runs.parquet`` of an experiment from its complete runs, atomically.
+def write_summary(root: str | Path, runs: Iterable[RunDir] | None = None) -> pd.DataFrame:
+    """Rebuild ``runs.parquet`` of an experiment, atomically.
+
+    Parameters
+    ----------
+    root : str or Path
+        Directory of the experiment's results.
+    runs : iterable of RunDir, optional
+        The runs of it; all complete ones below *root* by default.
 
     Returns
     -------
     DataFrame
         One row a run, see `summary_of`.
     """
-    runs = find_runs(root)
-    frame = summary_of(runs)
+    frame = summary_of(find_runs(root) if runs is None else runs)
     table = pa.Table.from_pandas(frame, preserve_index=False).replace_schema_metadata(None)
     described = []
     for field in table.schema:
@@ -280,7 +286,7 @@ class Runs:
         """Return the table *name* of all runs, one below the other."""
         parts = []
         for run in self.directories:
-            part = run.table(name).rename(columns={"scheduler": "scheduler_name"})
+            part = run.table(name)
             for position, column in enumerate(("experiment", "scenario", "scheduler", "seed")):
                 part.insert(position, column, run.manifest[column])
             parts.append(part)

@@ -204,7 +204,7 @@ def checked(run: Simulation) -> RunRecord:
         if wrong:
             raise AssertionError(f"at {run.now_us} us: {'; '.join(wrong)}")
     record = run.record()
-    if record.counts["arrived"] != sum(record.counts[name] for name in OUTCOMES):
+    if record.counts["pods_in"] != sum(record.counts[name] for name in OUTCOMES):
         raise AssertionError(f"the book-keeping does not close: {record.counts}")
     return record
 
