@@ -98,7 +98,7 @@ def make(nodes: list[dict], pods: list[dict], end: float, notes: list[str] | Non
         "time_us": np.array([row.get("decided_us", us(end) - 1) for row in attempts], np.int64),
         "pod": [row["pod"] for row in attempts],
         "attempt": np.ones(len(attempts), np.int32),
-        "scheduler": ["greedy"] * len(attempts),
+        "scheduler_name": ["greedy"] * len(attempts),
         "verdict": ["placed" if "bound_us" in row else "unschedulable" for row in attempts],
         "node": [row.get("node") for row in attempts],
         "feasible_nodes": np.zeros(len(attempts), np.int32),
