@@ -43,6 +43,10 @@ class InputError(ValueError):
         self.hint = hint
         super().__init__(str(self))
 
+    def __reduce__(self) -> tuple[object, ...]:
+        """Let the error travel between processes with all its fields."""
+        return _rebuilt, (self.field, self.found, self.expected, self.file, self.hint)
+
     def __str__(self) -> str:
         where = ": ".join(part for part in (self.file, self.field) if part)
         text = f"expected {self.expected}, found {_shown(self.found)}"
@@ -70,6 +74,10 @@ class InputError(ValueError):
             file=self.file,
             hint=self.hint,
         )
+
+
+def _rebuilt(field: str, found: object, expected: str, file: str | None, hint: str) -> InputError:
+    return InputError(field, found=found, expected=expected, file=file, hint=hint)
 
 
 def _shown(found: object) -> str:

@@ -20,8 +20,9 @@ def columns_are_sums(state: ClusterState) -> list[str]:
         for pod_class in pods.values():
             for resource, amount in pod_class.requests:
                 expected[resource, row] += amount
-            nonzero[0, row] += pod_class.nonzero[0]
-            nonzero[1, row] += pod_class.nonzero[1]
+            if nodes.scored:
+                nonzero[0, row] += pod_class.nonzero[0]
+                nonzero[1, row] += pod_class.nonzero[1]
     wrong = [
         f"{nodes.names[n]}: {nodes.resources[r]} requested is {nodes.requested[r, n]}, "
         f"its pods sum to {expected[r, n]}"

@@ -74,10 +74,16 @@ class ChangeLog:
 class NodeColumns:
     """The nodes that one component sees, in columns of capacity N.
 
-    Attributes
+    Parameters
     ----------
     resources : ResourceNames
         Names of the rows of `allocatable` and `requested`.
+    scored : bool, default True
+        Keep what scoring needs: `nonzero_requested` and the log `usage`. A component that only
+        counts what is requested saves a third of the time per pod without them.
+
+    Attributes
+    ----------
     size : int
         Number of rows in use, tombstones included; columns are valid up to here.
     names : list of str
@@ -96,8 +102,9 @@ class NodeColumns:
         Rows whose `requested` changed; rows that were added, removed or relabelled.
     """
 
-    def __init__(self, resources: ResourceNames) -> None:
+    def __init__(self, resources: ResourceNames, *, scored: bool = True) -> None:
         self.resources = resources
+        self.scored = scored
         self.size = 0
         self.names: list[str] = []
         self.row_of: dict[str, int] = {}
@@ -139,6 +146,7 @@ class NodeColumns:
             absent = np.full(capacity - used, -1, np.int32)
             self._label_columns[key] = np.concatenate([column[:used], absent])
         self.capacity = capacity
+        self._allocatable_flat = memoryview(self.allocatable.data).cast("B").cast("q")
         self._requested_flat = memoryview(self.requested.data).cast("B").cast("q")
         self._nonzero_flat = memoryview(self.nonzero_requested.data).cast("B").cast("q")
         self.usage.grow(capacity)
@@ -219,15 +227,20 @@ class NodeColumns:
         flat, width = self._requested_flat, self.capacity
         for resource, amount in requests:
             flat[resource * width + row] += sign * amount
-        extra = self._nonzero_flat
-        extra[row] += sign * nonzero[0]
-        extra[width + row] += sign * nonzero[1]
-        self.usage.append(row)
+        if self.scored:
+            extra = self._nonzero_flat
+            extra[row] += sign * nonzero[0]
+            extra[width + row] += sign * nonzero[1]
+            self.usage.append(row)
 
     def fits(self, row: int, requests: tuple[tuple[int, int], ...]) -> bool:
         """Tell whether a request fits into what is free on node *row*."""
+        if len(self.resources) > len(self.requested):
+            self.reserve_resources()
+        requested, allocatable, width = self._requested_flat, self._allocatable_flat, self.capacity
         for resource, amount in requests:
-            if self.requested[resource, row] + amount > self.allocatable[resource, row]:
+            at = resource * width + row
+            if requested[at] + amount > allocatable[at]:
                 return False
         return bool(self.present[row])
 

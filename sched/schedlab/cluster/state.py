@@ -25,6 +25,8 @@ class ClusterState:
     ----------
     classes : ClassTable
         The pod classes of the run.
+    scored : bool, default True
+        See `NodeColumns`.
 
     Attributes
     ----------
@@ -38,9 +40,9 @@ class ClusterState:
 
     __slots__ = ("_journal", "classes", "node_of", "nodes", "pods_on")
 
-    def __init__(self, classes: ClassTable) -> None:
+    def __init__(self, classes: ClassTable, *, scored: bool = True) -> None:
         self.classes = classes
-        self.nodes = NodeColumns(classes.resources)
+        self.nodes = NodeColumns(classes.resources, scored=scored)
         self.node_of: dict[int, int] = {}
         self.pods_on: list[dict[int, PodClass]] = []
         self._journal: list[tuple[int, int, PodClass, int]] | None = None

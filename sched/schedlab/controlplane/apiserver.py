@@ -22,6 +22,10 @@ from schedlab.rng import Draws, entity_key
 from schedlab.sim.distributions import Constant, Distribution, parse_distribution
 from schedlab.sim.event_calendar import Calendar, Priority
 
+# Comparing an int with a member of an enum costs as much as the rest of a small handler
+_RUNNING, _SUCCEEDED = int(Phase.RUNNING), int(Phase.SUCCEEDED)
+_STATUS, _FINISH = int(Op.STATUS), int(Op.FINISH)
+
 OUTCOME = {name: number for number, name in enumerate(OUTCOMES)}
 ANY_OWNER, NO_OWNER = "", "-"
 UNPLACED, NO_SUCH_NODE = -1, -2
@@ -87,8 +91,8 @@ class ApiServer:
         self._fixed_us = -1
         if isinstance(self._request, Constant) and isinstance(self._commit, Constant):
             self._fixed_us = self._request.value + self._commit.value
-        self._pod_watches: list[tuple[Op, str, Watch, PodHandler]] = []
-        self._routes: dict[tuple[Op, str], tuple[tuple[Watch, PodHandler], ...]] = {}
+        self._pod_watches: list[tuple[int, str, Watch, PodHandler]] = []
+        self._routes: dict[tuple[int, str], tuple[tuple[Watch, PodHandler], ...]] = {}
         self._object_watches: dict[str, list[tuple[Watch, ObjectHandler]]] = {}
         self._writes: dict[int, _Write] = {}
         self._requests = 0
@@ -132,7 +136,7 @@ class ApiServer:
         """Send every version of objects of *kind* to *watch*."""
         self._object_watches.setdefault(kind, []).append((watch, handler))
 
-    def _notify_pod(self, op: Op, pod: int, detail: int) -> None:
+    def _notify_pod(self, op: int, pod: int, detail: int) -> None:
         owner = self.pods.owner[pod]
         kind = self.pods.owners[owner].partition("/")[0] if owner >= 0 else NO_OWNER
         route = self._routes.get((op, kind))
@@ -213,38 +217,38 @@ class ApiServer:
     def set_running(self, pod: int, sent_us: int) -> None:
         """Report that the containers run and are ready."""
         due = self._due(Op.STATUS, pod, sent_us)
-        self.calendar.post(due, Priority.WRITE, self._status_id, (pod, Phase.RUNNING, 0))
+        self.calendar.post(due, Priority.WRITE, self._status_id, (pod, _RUNNING, 0))
 
     def set_ended(self, pod: int, sent_us: int, phase: Phase, reason: str = "") -> None:
         """Report a terminal phase, with a reason where it is a failure."""
         due = self._due(Op.FINISH, pod, sent_us)
         number = self.pods.reasons.add(reason)
-        self.calendar.post(due, Priority.WRITE, self._status_id, (pod, phase, number))
+        self.calendar.post(due, Priority.WRITE, self._status_id, (pod, int(phase), number))
 
-    def _commit_status(self, argument: tuple[int, Phase, int]) -> None:
+    def _commit_status(self, argument: tuple[int, int, int]) -> None:
         pod, phase, reason = argument
         etcd, pods, now = self.etcd, self.pods, self.calendar.now_us
-        if not etcd.alive[pod] or etcd.phase[pod] >= Phase.SUCCEEDED:
+        before = etcd.phase[pod]
+        if not etcd.alive[pod] or before >= _SUCCEEDED:
             return  # the pod is gone or has ended: the late report has nothing to say
-        detail = int(phase) if not reason else len(Phase) + reason
-        etcd.write_pod(now, Op.FINISH if phase >= Phase.SUCCEEDED else Op.STATUS, pod, detail)
-        was_running = etcd.phase[pod] == Phase.RUNNING
         etcd.phase[pod] = phase
-        if phase == Phase.RUNNING:
+        if phase == _RUNNING:
+            etcd.write_pod(now, _STATUS, pod, phase)
             pods.ready_us[pod] = now
             pods.outcome[pod] = OUTCOME["running"]
             self.running += 1
+            self._notify_pod(_STATUS, pod, phase)
+            return
+        etcd.write_pod(now, _FINISH, pod, len(Phase) + reason if reason else phase)
+        if before == _RUNNING:
+            self.running -= 1
+        self._release(pod, now)
+        pods.reason[pod] = reason
+        if phase == _SUCCEEDED:
+            pods.outcome[pod] = OUTCOME["succeeded"]
         else:
-            if was_running:
-                self.running -= 1
-            self._release(pod, now)
-            pods.reason[pod] = reason
-            if phase == Phase.SUCCEEDED:
-                pods.outcome[pod] = OUTCOME["succeeded"]
-            else:
-                rejected = pods.started_us[pod] < 0
-                pods.outcome[pod] = OUTCOME["rejected" if rejected else "failed"]
-        self._notify_pod(Op.FINISH if phase >= Phase.SUCCEEDED else Op.STATUS, pod, int(phase))
+            pods.outcome[pod] = OUTCOME["rejected" if pods.started_us[pod] < 0 else "failed"]
+        self._notify_pod(_FINISH, pod, phase)
 
     def _release(self, pod: int, now: int) -> None:
         if self.truth.remove_pod(pod) >= 0:

@@ -107,7 +107,7 @@ class Etcd:
         self._subject = array("i")
         self._detail = array("i")
 
-    def write_pod(self, time_us: int, op: Op, pod: int, detail: int = 0) -> None:
+    def write_pod(self, time_us: int, op: int, pod: int, detail: int = 0) -> None:
         """Append a revision of a pod; *detail* is a node row (BIND), a phase or a reason."""
         self.revision += 1
         self._time_us.append(time_us)

@@ -59,7 +59,7 @@ class Kubelets:
         self._api = api
         self._pods = pods
         self._config = own
-        self.admitted = ClusterState(pods.classes)
+        self.admitted = ClusterState(pods.classes, scored=False)
         self._stage = array("b")
         self._ready_images: dict[tuple[int, str], int] = {}  # (node, image) -> when it is there
         self._link_free_us: dict[int, int] = {}  # node -> when its last pull ends

@@ -165,7 +165,7 @@ class SchedulerComponent:
     # --- cycles -------------------------------------------------------------------------------
 
     def _wake(self) -> None:
-        if self._busy or not (self.queue.counts["active"] or self.queue.counts["backoff"]):
+        if self._busy or self.queue.empty:
             return
         now, trigger = self._calendar.now_us, self._trigger
         at = now
@@ -200,6 +200,8 @@ class SchedulerComponent:
     def _start(self, *, allow_empty: bool = False) -> None:
         now, queue, pods = self._calendar.now_us, self.queue, self._pods
         rows: list[int] = []
+        if queue.empty and not allow_empty:
+            return
         while len(rows) < self._trigger.max_pods:
             row = queue.pop(now)
             if row < 0:
@@ -222,7 +224,7 @@ class SchedulerComponent:
         total = sum(times)
         if total == 0:
             self._conclude()
-            if queue.counts["active"] or queue.counts["backoff"]:
+            if not queue.empty:
                 self._post_cycle(now)
             return
         self._busy = True

@@ -58,6 +58,11 @@ class SchedulingQueue:
         self._probes: dict[int, int] = {}  # class -> the pod of its lane that is being tried
         self.counts = {"active": 0, "backoff": 0, "unschedulable": 0, "gated": 0}
 
+    @property
+    def empty(self) -> bool:
+        """No pod is active or backing off: there is nothing to try, now or later."""
+        return not (self._active or self._backoff)
+
     def __contains__(self, pod: int) -> bool:
         return pod in self._where
 

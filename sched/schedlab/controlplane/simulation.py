@@ -88,7 +88,7 @@ class Simulation:
         draws = Draws(seed)
         self.calendar = Calendar()
         self.pods = PodTable(ClassTable(ResourceNames()))
-        self.truth = ClusterState(self.pods.classes)
+        self.truth = ClusterState(self.pods.classes, scored=False)
         for node in cluster.nodes:
             if node.metadata.name in self.truth.nodes.row_of:
                 raise InputError(

@@ -32,7 +32,7 @@ from schedlab.scheduling.plugins.node_resources import scored_resources
 from schedlab.scheduling.plugins.node_resources_balanced_allocation import (
     NodeResourcesBalancedAllocation,
 )
-from schedlab.scheduling.plugins.node_resources_fit import NodeResourcesFit
+from schedlab.scheduling.plugins.node_resources_fit import SHAPE_FACTOR, NodeResourcesFit
 from schedlab.scheduling.plugins.taint_toleration import TaintToleration
 from schedlab.scheduling.view import ClusterView
 
@@ -172,33 +172,38 @@ class _ScoreCache:
         self.codes = np.zeros(size, np.int64)
         self.scores = np.zeros(size, np.int64)
         self.verdicts = StaticVerdicts.of(self._static, pod, nodes)
-        self._request = request_arrays(self._profile.filters, pod, nodes)
+        self._plan = self._make_plan(nodes)
         none = np.zeros(0, np.int64)
-        self._fit = (none, none, none, none, none)
-        self._balanced = (none, none)
-        self._strategy = LEAST
-        self._weight_fit = self._weight_balanced = 0
         self.weight_taints = self.weight_preferred = 0
         self.taints = self.preferred = none
+        self._score_static(nodes)
+
+    def _make_plan(self, nodes: NodeColumns) -> NDArray[np.int64]:
+        """Return what the class asks for in the layout of `kernels.refresh_kube`."""
+        pod = self._pod
+        parts: list[NDArray[np.int64]] = [*request_arrays(self._profile.filters, pod, nodes)]
+        fit: list[NDArray[np.int64]] = [np.zeros(0, np.int64)] * 3
+        balanced, shape = fit[:2], fit[:2]
+        strategy = weight_fit = weight_balanced = 0
         for plugin, weight in self._profile.scores:
             if plugin.skips(pod, nodes):
                 continue
             if isinstance(plugin, NodeResourcesFit):
-                self._set_fit(plugin, weight, nodes)
+                scored = scored_resources(pod, nodes, plugin.args.resources, nonzero=True)
+                fit = [scored.rows, scored.asked, scored.weights]
+                points = np.array(plugin.args.shape, np.int64).reshape(-1, 2)
+                shape = [points[:, 0], points[:, 1] * SHAPE_FACTOR]
+                strategy, weight_fit = _STRATEGY[plugin.args.strategy], weight
             elif isinstance(plugin, NodeResourcesBalancedAllocation):
                 scored = scored_resources(pod, nodes, plugin.resources, nonzero=False)
-                self._balanced = (scored.rows, scored.asked)
-                self._weight_balanced = weight
-        self._score_static(nodes)
-
-    def _set_fit(self, plugin: NodeResourcesFit, weight: int, nodes: NodeColumns) -> None:
-        args = plugin.args
-        scored = scored_resources(self._pod, nodes, args.resources, nonzero=True)
-        xs = np.array([x for x, _ in args.shape], np.int64)
-        ys = np.array([y * 10 for _, y in args.shape], np.int64)
-        self._fit = (scored.rows, scored.asked, scored.weights, xs, ys)
-        self._strategy = _STRATEGY[args.strategy]
-        self._weight_fit = weight
+                balanced, weight_balanced = [scored.rows, scored.asked], weight
+        lengths = [len(parts[0]), len(fit[0]), len(balanced[0]), len(shape[0])]
+        head = np.array([*lengths, strategy, weight_fit, weight_balanced], np.int64)
+        rows = [head, *parts, *fit, *balanced, *shape]
+        plan = np.zeros((len(rows), max(map(len, rows))), np.int64)
+        for i, row in enumerate(rows):
+            plan[i, : len(row)] = row
+        return plan
 
     def _score_static(self, nodes: NodeColumns) -> None:
         rows = np.arange(nodes.size, dtype=np.int64)
@@ -226,12 +231,7 @@ class _ScoreCache:
                 nodes.requested,
                 nodes.nonzero_requested,
                 nodes.allocatable,
-                self._request,
-                self._fit,
-                self._balanced,
-                self._strategy,
-                self._weight_fit,
-                self._weight_balanced,
+                self._plan,
                 self.codes,
                 self.scores,
             )

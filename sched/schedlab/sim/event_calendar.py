@@ -141,8 +141,13 @@ class Calendar:
         heap, handlers, background = self._heap, self._handlers, self._background
         limit = (1 << 63) - 1 if until_us is None else until_us
         count = 0
-        while len(heap) > len(background) and heap[0][0] <= limit:
-            self.now_us, _, _, handler, argument = heappop(heap)
+        while heap:
+            entry = heappop(heap)
+            time_us, _, _, handler, argument = entry
+            if time_us > limit or (handler in background and len(heap) < len(background)):
+                heappush(heap, entry)  # it stays for a later call
+                break
+            self.now_us = time_us
             count += 1
             handlers[handler](argument)
         self.processed += count

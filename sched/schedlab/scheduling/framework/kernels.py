@@ -125,23 +125,23 @@ def refresh_kube(
     requested: Any,
     nonzero: Any,
     allocatable: Any,
-    request: Any,
-    fit: Any,
-    balanced: Any,
-    strategy: int,
-    weight_fit: int,
-    weight_balanced: int,
+    plan: Any,
     codes: Any,
     scores: Any,
 ) -> None:
     """Bring filter codes and unnormalised scores of the *changed* rows up to date.
 
-    *request* is (resource rows, amounts); *fit* (rows, amounts asked, weights, shape x, shape y);
-    *balanced* (rows, amounts asked).
+    *plan* [10, K] holds what the class asks for, so that a call carries one array instead of ten:
+    row 0 has the lengths and weights (requests, fit, balanced, shape, strategy, weight of fit,
+    weight of balanced); then requests (resource, amount), fit (resource, asked, weight), balanced
+    (resource, asked), shape (x, y), each up to its length.
     """
-    resources, amounts = request
-    fit_rows, fit_asked, fit_weights, xs, ys = fit
-    balanced_rows, balanced_asked = balanced
+    head = plan[0]
+    resources, amounts = plan[1, : head[0]], plan[2, : head[0]]
+    fit_rows, fit_asked, fit_weights = plan[3, : head[1]], plan[4, : head[1]], plan[5, : head[1]]
+    balanced_rows, balanced_asked = plan[6, : head[2]], plan[7, : head[2]]
+    xs, ys = plan[8, : head[3]], plan[9, : head[3]]
+    strategy, weight_fit, weight_balanced = head[4], head[5], head[6]
     for k in range(len(changed)):
         n = changed[k]
         code = fit_code(n, requested, allocatable, resources, amounts)

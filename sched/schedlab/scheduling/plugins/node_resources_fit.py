@@ -30,7 +30,7 @@ from schedlab.scheduling.plugins.node_resources import (
 )
 
 STRATEGIES = ("LeastAllocated", "MostAllocated", "RequestedToCapacityRatio")
-MAX_CUSTOM_SCORE = 10  # shapes are written in 0 .. 10
+SHAPE_FACTOR = 10  # shapes are written in 0 .. 10, scores are 0 .. 100
 
 
 @dataclass(frozen=True)
@@ -153,9 +153,8 @@ def shape_scores(
     shape : tuple of (int, int)
         Points (per cent, score in 0 .. 10), increasing; scores are scaled to 0 .. 100.
     """
-    factor = MAX_NODE_SCORE // MAX_CUSTOM_SCORE
     xs = [x for x, _ in shape]
-    ys = [y * factor for _, y in shape]
+    ys = [y * SHAPE_FACTOR for _, y in shape]
     out = np.full(utilization.shape, ys[-1], np.int64)
     for i in range(len(xs) - 1, -1, -1):
         below = utilization <= xs[i]
