@@ -1,0 +1,24 @@
+"""``schedlab validate``: check a file of any kind that schedlab reads, without running anything."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+def validate(
+    files: Annotated[
+        list[Path],
+        typer.Argument(
+            metavar="FILE...",
+            help="Experiments, cluster or workload specs, Kubernetes manifests, trace CSVs.",
+        ),
+    ],
+) -> None:
+    """Check files: experiments, specs, Kubernetes manifests (YAML, JSON) and trace CSVs."""
+    from schedlab.experiment.check import check_files
+
+    for file, text in check_files(files):
+        typer.echo(f"{file}: {text}")
