@@ -70,7 +70,7 @@ def fit_score(
     for i in range(len(rows)):
         r = rows[i]
         capacity = allocatable[r, n]
-        if capacity == 0 or (asked[i] == 0 and r > 2):
+        if capacity == 0:
             continue
         used = (nonzero[r, n] if r < 2 else requested[r, n]) + asked[i]
         if strategy == LEAST:
@@ -92,29 +92,32 @@ def fit_score(
 
 
 @njit(cache=True, nogil=True)
+def _fraction(n: int, r: int, asked: int, requested: Any, allocatable: Any) -> Any:
+    return min(float(requested[r, n] + asked) / float(allocatable[r, n]), 1.0)
+
+
+@njit(cache=True, nogil=True)
 def balanced_score(n: int, requested: Any, allocatable: Any, rows: Any, asked: Any) -> Any:
     """Return NodeResourcesBalancedAllocation's score of node *n*, in upstream's float64 order."""
-    fractions = np.empty(len(rows), np.float64)
     count = 0
-    total = 0.0
+    total = first = last = 0.0
     for i in range(len(rows)):
-        r = rows[i]
-        capacity = allocatable[r, n]
-        if capacity == 0 or (asked[i] == 0 and r > 2):
+        if allocatable[rows[i], n] == 0:
             continue
-        fraction = float(requested[r, n] + asked[i]) / float(capacity)
-        fraction = min(fraction, 1.0)
-        total += fraction
-        fractions[count] = fraction
+        last = _fraction(n, rows[i], asked[i], requested, allocatable)
+        first = last if count == 0 else first
+        total += last
         count += 1
     deviation = 0.0
     if count == 2:
-        deviation = abs((fractions[0] - fractions[1]) / 2)
+        deviation = abs((first - last) / 2)
     elif count > 2:
         mean = total / count
         square = 0.0
-        for i in range(count):
-            square += (fractions[i] - mean) * (fractions[i] - mean)
+        for i in range(len(rows)):
+            if allocatable[rows[i], n] != 0:
+                off = _fraction(n, rows[i], asked[i], requested, allocatable) - mean
+                square += off * off
         deviation = np.sqrt(square / count)
     return int((1 - deviation) * MAX_SCORE)
 
