@@ -6,13 +6,13 @@ class and changed node, instead of once per pod and node, is what makes the mode
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
 
-from schedlab.api.objects import PodSpec, PodTemplate
+from schedlab.api.objects import PodSpec
 from schedlab.api.requests import nonzero_requests, pod_requests
 from schedlab.cluster.vocabulary import ResourceNames
 
@@ -27,8 +27,6 @@ class PodClass:
         Row of the class in its `ClassTable`.
     namespace : str
         Namespace of the pods.
-    labels : mapping of str to str
-        Labels of the pod template.
     spec : PodSpec
         The pod spec, after defaulting.
     priority : int
@@ -42,7 +40,6 @@ class PodClass:
 
     id: int
     namespace: str
-    labels: Mapping[str, str]
     spec: PodSpec
     priority: int
     requests: tuple[tuple[int, int], ...]
@@ -70,21 +67,22 @@ class ClassTable:
     _classes: list[PodClass] = field(default_factory=list)
     _by_key: dict[tuple[object, ...], PodClass] = field(default_factory=dict)
 
-    def intern(self, namespace: str, template: PodTemplate, priority: int) -> PodClass:
-        """Return the class of pods made from *template*.
+    def intern(self, namespace: str, spec: PodSpec, priority: int) -> PodClass:
+        """Return the class of pods with *spec*.
+
+        Labels and annotations are not part of a class: no modelled plugin looks at a pod's labels,
+        and with them every Deployment would be a class of its own.
 
         Parameters
         ----------
         namespace : str
             Namespace of the pods.
-        template : PodTemplate
-            Metadata and spec, after defaulting.
+        spec : PodSpec
+            After defaulting.
         priority : int
             Resolved priority.
         """
-        spec = template.spec
-        labels = template.metadata.labels
-        key = (namespace, priority, tuple(sorted(labels.items())), spec.model_dump_json())
+        key = (namespace, priority, spec.model_dump_json())
         known = self._by_key.get(key)
         if known is None:
             amounts = {**pod_requests(spec), "pods": 1}
@@ -92,7 +90,6 @@ class ClassTable:
             known = PodClass(
                 len(self._classes),
                 namespace,
-                labels,
                 spec,
                 priority,
                 tuple(sorted(requests)),

@@ -14,7 +14,6 @@ from schedlab.api.base import Amounts
 from schedlab.api.objects import (
     ApiObject,
     Container,
-    ObjectMeta,
     PodSpec,
     PodTemplate,
     PriorityClass,
@@ -150,8 +149,7 @@ class Admission:
                 expected=f"Never or OnFailure, as {DURATION_ANNOTATION} says that its pods end",
             )
         spec = _defaulted(template.spec, priority)
-        bare = PodTemplate(metadata=ObjectMeta(labels=template.metadata.labels), spec=spec)
-        pod_class = self._classes.intern(namespace, bare, priority)
+        pod_class = self._classes.intern(namespace, spec, priority)
         admitted = Admitted(pod_class, duration, estimate_us)
         self._memo[id(template), namespace] = (template, admitted)  # keeps the id alive
         return admitted

@@ -119,6 +119,8 @@ class ApiServer:
         objects = draws.stream("objects")
 
         def object_latency_us(stored: Stored) -> int:
+            if isinstance(latency, Constant):
+                return latency.value
             key = entity_key(stored.object.kind, stored.object.key)
             return latency.quantile(objects.uniform(key, stored.revision))
 
@@ -338,10 +340,12 @@ class ApiServer:
         number = self._requests
         self._requests += 1
         self._writes[number] = write
-        key = entity_key(write.object.kind, write.object.key, write.op.name)
-        seen = write.seen_revision
-        delay = self._request.quantile(self._request_draws.uniform(key, seen))
-        delay += self._commit.quantile(self._commit_draws.uniform(key, seen))
+        delay = self._fixed_us
+        if delay < 0:
+            key = entity_key(write.object.kind, write.object.key, write.op.name)
+            seen = write.seen_revision
+            delay = self._request.quantile(self._request_draws.uniform(key, seen))
+            delay += self._commit.quantile(self._commit_draws.uniform(key, seen))
         self.calendar.post(sent_us + delay, Priority.WRITE, self._object_id, number)
 
     def _commit_object(self, number: int) -> None:

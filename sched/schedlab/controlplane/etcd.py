@@ -200,8 +200,15 @@ class Etcd:
         for name in self._pods.names:
             sha.update(name.encode())
             sha.update(b"\n")
+        written: dict[int, object] = {}  # specs by identity: most versions only change the status
         for version in self._versions:
-            sha.update(version.object.model_dump_json().encode())
+            found = version.object
+            spec, status = getattr(found, "spec", None), getattr(found, "status", None)
+            if spec is not None and status is not None and id(spec) in written:
+                sha.update(status.model_dump_json().encode())
+            else:
+                written[id(spec)] = spec
+                sha.update(found.model_dump_json().encode())
         return sha.hexdigest()
 
     def table(self, nodes: list[str], reasons: list[str]) -> Table:

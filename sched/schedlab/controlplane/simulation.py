@@ -101,8 +101,7 @@ class Simulation:
         self._until_us = until_us
         self._sample_period_us = sample_period_us
         self._observer = observer
-        self._typical = np.zeros(0, np.int64)
-        self._typical_of = (0, 0)
+        self._requests = np.zeros((0, 0), np.int64)
         self._decisions = DecisionLog()
         self._samples = SampleLog(self.truth.nodes)
         self._scheduler_names: Vocabulary[str] = Vocabulary(schedulers)
@@ -232,14 +231,18 @@ class Simulation:
     def _typical_request(self) -> NDArray[np.int64]:
         """Return the median request over the pods so far, per resource: for stranded capacity."""
         classes, pods = self.pods.classes, self.pods
-        if len(classes) == 0 or len(pods) == 0:
-            return np.zeros(len(classes.resources), np.int64)
-        if self._typical_of != (len(pods), len(classes.resources)):
-            table = np.stack([c.request_vector(len(classes.resources)) for c in classes])
-            per_pod = table[to_numpy(pods.pod_class)]
-            self._typical = np.median(per_pod, axis=0).astype(np.int64)
-            self._typical_of = (len(pods), len(classes.resources))
-        return self._typical
+        width = len(classes.resources)
+        known = len(self._requests)
+        if known < len(classes) or self._requests.shape[1] < width:
+            vectors = [classes[i].request_vector(width) for i in range(known, len(classes))]
+            table = np.zeros((len(classes), width), np.int64)
+            table[:known, : self._requests.shape[1]] = self._requests
+            table[known:] = np.array(vectors, np.int64).reshape(-1, width)
+            self._requests = table
+        if len(pods) == 0:
+            return np.zeros(width, np.int64)
+        per_pod: NDArray[np.int64] = self._requests[to_numpy(pods.pod_class)]
+        return np.median(per_pod, axis=0).astype(np.int64)
 
     def record(self) -> RunRecord:
         """Return what has been recorded so far."""

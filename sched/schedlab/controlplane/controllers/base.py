@@ -12,7 +12,7 @@ from schedlab.controlplane.apiserver import ApiServer
 from schedlab.controlplane.config import ControllersConfig
 from schedlab.controlplane.token_bucket import TokenBucket
 from schedlab.rng import Draws, entity_key
-from schedlab.sim.distributions import parse_distribution
+from schedlab.sim.distributions import Constant, parse_distribution
 from schedlab.sim.event_calendar import Calendar, Priority
 
 
@@ -56,8 +56,11 @@ class WorkQueue:
         if key in self._waiting:
             return
         self._waiting.add(key)
-        turn = self._turns[key] = self._turns.get(key, -1) + 1
-        delay = self._latency.quantile(self._draws.uniform(entity_key(key), turn))
+        if isinstance(self._latency, Constant):
+            delay = self._latency.value
+        else:
+            turn = self._turns[key] = self._turns.get(key, -1) + 1
+            delay = self._latency.quantile(self._draws.uniform(entity_key(key), turn))
         self._calendar.post(self._calendar.now_us + delay, Priority.ARRIVAL, self._sync_id, key)
 
     def _sync(self, key: str) -> None:

@@ -8,7 +8,7 @@ that memory does not grow with classes x nodes.
 
 from __future__ import annotations
 
-from collections import OrderedDict
+from collections import Counter, OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Generic, TypeVar
@@ -36,11 +36,14 @@ class StaticVerdicts:
         Index of the filter that rejects it, -1 where none does or no node is there.
     code : int64 array of shape [N]
         Its code.
+    reasons : Counter, optional
+        How many nodes gave each reason, once somebody asked.
     """
 
     ok: NDArray[np.bool_]
     plugin: NDArray[np.int8]
     code: NDArray[np.int64]
+    reasons: Counter[str] | None = None
 
     @classmethod
     def of(
@@ -63,6 +66,7 @@ class StaticVerdicts:
     ) -> None:
         """Ask again about *rows*."""
         passed = nodes.present[rows].copy()
+        self.reasons = None
         self.plugin[rows] = -1
         self.code[rows] = 0
         for index, plugin in filters:

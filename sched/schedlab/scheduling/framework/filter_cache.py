@@ -14,7 +14,7 @@ from schedlab.cluster.classes import PodClass
 from schedlab.cluster.nodes import NodeColumns
 from schedlab.scheduling.framework.class_cache import Cursor, StaticVerdicts
 from schedlab.scheduling.framework.interface import Depends, FilterPlugin, fit_error
-from schedlab.scheduling.framework.kernels import FIRST_FIT, refresh_rank
+from schedlab.scheduling.framework.kernels import FIRST_FIT, count_bits, refresh_rank
 from schedlab.scheduling.plugins.node_resources_fit import NodeResourcesFit
 
 BYTES_PER_NODE = 26
@@ -133,16 +133,25 @@ def explain(
     codes: NDArray[np.int64],
 ) -> str:
     """Return kube-scheduler's message for a class that fits nowhere, from its cached verdicts."""
+    if verdicts.reasons is None:
+        verdicts.reasons = _static_reasons(filters, pod, nodes, verdicts)
+    counts = dict(verdicts.reasons)
+    fit = next((f for f in filters if isinstance(f, NodeResourcesFit)), None)
+    if fit is not None:
+        short = count_bits(verdicts.ok, codes, len(nodes.resources))
+        for resource in short.nonzero()[0].tolist():
+            for reason in fit.reasons(pod, nodes, 1 << resource):
+                counts[reason] = counts.get(reason, 0) + int(short[resource])
+    return fit_error(len(nodes.row_of), counts)
+
+
+def _static_reasons(
+    filters: tuple[FilterPlugin, ...], pod: PodClass, nodes: NodeColumns, verdicts: StaticVerdicts
+) -> Counter[str]:
     counts: Counter[str] = Counter()
     for index, plugin in static_filters(filters):
         rejected = verdicts.code[verdicts.plugin == index]
         for code, count in zip(*np.unique(rejected, return_counts=True), strict=True):
             for reason in plugin.reasons(pod, nodes, int(code)):
                 counts[reason] += int(count)
-    fit = next((f for f in filters if isinstance(f, NodeResourcesFit)), None)
-    if fit is not None:
-        short = codes[verdicts.ok & (codes != 0)]
-        for code, count in zip(*np.unique(short, return_counts=True), strict=True):
-            for reason in fit.reasons(pod, nodes, int(code)):
-                counts[reason] += int(count)
-    return fit_error(int(nodes.present[: nodes.size].sum()), counts)
+    return counts
