@@ -106,6 +106,12 @@ def test_a_work_queue_job_is_done_when_one_pod_has_succeeded():
     assert record.counts["succeeded"] == 3
 
 
+def test_a_paused_deployment_makes_no_pods():
+    web = deployment(2)
+    paused = web.model_copy(update={"spec": web.spec.model_copy(update={"paused": True})})
+    assert checked(small_run(objects(created(paused)))).counts["arrived"] == 0
+
+
 def test_a_suspended_job_does_not_start():
     assert checked(small_run(objects(created(job(suspend=True))))).counts["arrived"] == 0
 

@@ -96,6 +96,8 @@ class Simulation:
                 )
             self.truth.nodes.add(node)
         self.notes = list(workload.notes)
+        for policy in schedulers.values():
+            self.notes += [n for n in getattr(policy, "notes", ()) if n not in self.notes]
         self._cluster = cluster
         self._workload = workload
         self._until_us = until_us
@@ -242,7 +244,7 @@ class Simulation:
         if len(pods) == 0:
             return np.zeros(width, np.int64)
         per_pod: NDArray[np.int64] = self._requests[to_numpy(pods.pod_class)]
-        return np.median(per_pod, axis=0).astype(np.int64)
+        return np.asarray(np.median(per_pod, axis=0), np.int64)
 
     def record(self) -> RunRecord:
         """Return what has been recorded so far."""

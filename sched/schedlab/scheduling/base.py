@@ -172,8 +172,9 @@ class Trigger:
 class Scheduler(Protocol):
     """A policy: pods and a view in, a placement out.
 
-    Optional attributes: ``trigger`` (a `Trigger`; default: one pod at a time) and ``tags`` (a
-    frozenset of "order_dependent", "stochastic", "stateful").
+    Optional attributes: ``trigger`` (a `Trigger`; default: one pod at a time), ``tags`` (a
+    frozenset of "order_dependent", "stochastic", "stateful") and ``notes`` (sentences that every
+    result of this scheduler has to carry).
     """
 
     def schedule(self, pods: PodBatch, view: ClusterView, rng: Draws) -> Placement:

@@ -56,6 +56,11 @@ class KubeScheduler:
     """
 
     tags = frozenset({"order_dependent", "stochastic", "stateful"})
+    notes = (
+        "kube-scheduler scores by NodeResourcesFit, NodeResourcesBalancedAllocation, "
+        "TaintToleration and NodeAffinity; the default spreading of a Deployment's pods, image "
+        "locality and preemption are not modelled yet",
+    )
 
     def __init__(
         self,

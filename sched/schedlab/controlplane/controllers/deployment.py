@@ -1,6 +1,7 @@
 """The Deployment controller: one ReplicaSet per template, as large as the spec says.
 
-A Deployment is created and deleted here, not updated: rolling updates are not modelled.
+A Deployment is created and deleted here, not updated: rolling updates are not modelled. One that
+is paused gets no ReplicaSet, as upstream has it.
 """
 
 from __future__ import annotations
@@ -79,7 +80,7 @@ class DeploymentController:
         own = self._sets.get(key)
         if own is not None:
             self._report(stored, deployment, own)
-        elif key not in self._creating:
+        elif key not in self._creating and not deployment.spec.paused:
             self._creating.add(key)
             self._api.create(
                 _replica_set(deployment, stored.uid),
