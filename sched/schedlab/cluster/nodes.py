@@ -43,11 +43,11 @@ class ChangeLog:
 
     def append(self, row: int) -> None:
         """Log a change of *row*."""
-        index = self.count - self.base
-        if index == len(self.rows):
+        try:
+            self._view[self.count - self.base] = row
+        except IndexError:
             self._compact()
-            index = self.count - self.base
-        self._view[index] = row
+            self._view[self.count - self.base] = row
         self.count += 1
 
     def since(self, cursor: int) -> NDArray[np.int32] | None:
@@ -146,6 +146,7 @@ class NodeColumns:
             absent = np.full(capacity - used, -1, np.int32)
             self._label_columns[key] = np.concatenate([column[:used], absent])
         self.capacity = capacity
+        self._height = resources
         self._allocatable_flat = memoryview(self.allocatable.data).cast("B").cast("q")
         self._requested_flat = memoryview(self.requested.data).cast("B").cast("q")
         self._nonzero_flat = memoryview(self.nonzero_requested.data).cast("B").cast("q")
@@ -223,7 +224,12 @@ class NodeColumns:
     def charge(
         self, row: int, requests: tuple[tuple[int, int], ...], nonzero: tuple[int, int], sign: int
     ) -> None:
-        """Add (*sign* 1) or subtract (-1) the request of one pod on node *row*."""
+        """Add (*sign* 1) or subtract (-1) the request of one pod on node *row*.
+
+        *requests* is sorted by resource row, so that its last entry tells whether there is room.
+        """
+        if requests and requests[-1][0] >= self._height:
+            self.reserve_resources()
         flat, width = self._requested_flat, self.capacity
         for resource, amount in requests:
             flat[resource * width + row] += sign * amount
@@ -235,7 +241,7 @@ class NodeColumns:
 
     def fits(self, row: int, requests: tuple[tuple[int, int], ...]) -> bool:
         """Tell whether a request fits into what is free on node *row*."""
-        if len(self.resources) > len(self.requested):
+        if requests and requests[-1][0] >= self._height:
             self.reserve_resources()
         requested, allocatable, width = self._requested_flat, self._allocatable_flat, self.capacity
         for resource, amount in requests:

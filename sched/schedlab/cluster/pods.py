@@ -209,10 +209,11 @@ class PodLatency:
         """Return the latency of the pod in *row*, in microseconds."""
         if self._constant >= 0:
             return self._constant
-        drawn = self._drawn
-        if row >= len(drawn):
+        try:
+            return self._drawn[row]
+        except IndexError:
             self._draw_up_to_date()
-        return drawn[row]
+            return self._drawn[row]
 
     def _draw_up_to_date(self) -> None:
         first, pods = len(self._drawn), self._pods

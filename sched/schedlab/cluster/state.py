@@ -68,12 +68,9 @@ class ClusterState:
             raise ValueError(f"pod {pod} is on node {self.node_of[pod]} already")
         while len(self.pods_on) <= node:
             self.pods_on.append({})
-        nodes = self.nodes
-        if len(nodes.resources) > nodes.requested.shape[0]:
-            nodes.reserve_resources()
         self.node_of[pod] = node
         self.pods_on[node][pod] = pod_class
-        nodes.charge(node, pod_class.requests, pod_class.nonzero, 1)
+        self.nodes.charge(node, pod_class.requests, pod_class.nonzero, 1)
         if self._journal is not None:
             self._journal.append((-1, pod, pod_class, node))
 
