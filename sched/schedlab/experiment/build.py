@@ -125,7 +125,7 @@ def input_files(scenario: Scenario) -> dict[str, Path]:
     experiment, bases = with_data(scenario), scenario.bases
     plain = experiment.dump()
     for part, base in ((name, bases.get(name, bases[""])) for name in ("cluster", "workload")):
-        openb = plain[part].get("trace", {}).get("openb", {})
+        openb = (plain[part]["trace"] or {}).get("openb", {})
         for name in (openb.get("nodes"), openb.get("pods")):
             if name is not None:
                 found[f"openb/{name}"] = openb_file(openb.get("data"), name, base)

@@ -214,7 +214,7 @@ class Experiment(Spec):
 
     def dump(self) -> dict[str, Any]:
         """Return the experiment as plain YAML values, every default written out."""
-        return self.model_dump(mode="json", by_alias=True, exclude_none=True)
+        return self.model_dump(mode="json", by_alias=True)
 
 
 def keys_of(model: type[BaseModel]) -> list[str]:

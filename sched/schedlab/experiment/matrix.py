@@ -128,17 +128,19 @@ def _scenario(
 ) -> Scenario:
     """Lay one point and the settings over the document, and validate it."""
     below = [entry for entry in point if not _inside(entry, settings)]
+    files: Mapping[str, Path] = {}
     try:
         laid = lay_over(source.document, source.base, below)
         moved: list[Setting] = []
         for setting in settings:
             moved.append(relative_to_base(setting, laid, cwd))
             laid = lay_over(source.document, source.base, [*below, *moved])
+        files = laid.files
         document = {**laid.document}
         document.pop("matrix", None)
         experiment = validate_experiment(document, laid.bases[""])
     except InputError as error:
-        raise located(error, source, [*point, *settings]) from None
+        raise located(error, source, [*point, *settings], files) from None
     return Scenario(label, experiment, laid.bases, laid.files)
 
 
@@ -153,13 +155,13 @@ def located(
     files: Mapping[str, Path] | None = None,
 ) -> InputError:
     """Return an error about a document that says where the value was written."""
-    if error.file is not None or error.field.startswith(("--", "matrix")):
-        return error if error.file or error.field.startswith("--") else _in(error, source.file)
+    if error.file is not None or error.field.startswith("--"):
+        return error
     steps = _steps_of_field(error.field)
     for setting in reversed(settings):
-        if steps and steps[: len(setting.steps)] == setting.steps:
+        if _is_about(steps, error.found, setting.steps):
             return InputError(
-                f"{setting.origin} {error.field}",
+                f"{setting.origin} {setting.path}",
                 found=error.found,
                 expected=error.expected,
                 file=None if setting.origin.startswith("--") else source.file or None,
@@ -175,6 +177,17 @@ def located(
             hint=error.hint,
         )
     return _in(error, source.file)
+
+
+def _is_about(field: tuple[str, ...], found: object, setting: tuple[str, ...]) -> bool:
+    """Whether an error is about what a setting wrote: its value, or a key on the way to it.
+
+    An entry of a list that is named matches any number.
+    """
+    same = all(a == b or a.isdigit() != b.isdigit() for a, b in zip(field, setting, strict=False))
+    if not field or not same:
+        return False
+    return len(field) >= len(setting) or found == setting[len(field)]
 
 
 def _steps_of_field(field: str) -> tuple[str, ...]:

@@ -7,7 +7,9 @@ Parallel runs share nothing, so the number of processes changes no byte of any r
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+import warnings
+from collections.abc import Generator, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -220,11 +222,7 @@ def run_plan(
         "baseline": experiment.baseline or experiment.schedulers[0].name,
     }
     write_index(root, about, [(spec.key, spec.run_id) for spec in plan.runs])
-    finished: dict[int, RunDir] = {}
-    for row, spec in enumerate(plan.runs):
-        run = read_run(spec.key.path(root)) if resume else None
-        if run is not None and run.manifest["run_id"] == spec.run_id:
-            finished[row] = run
+    finished = _there(plan, root) if resume else {}
     board = Board.create(len(plan.runs))
     for row, run in finished.items():
         board.put(row, FINISHED, run.manifest["end_us"], int(run.metrics()["pods_placed"]))
@@ -232,15 +230,18 @@ def run_plan(
         watcher.started(board, len(finished))
     todo = [row for row in range(len(plan.runs)) if row not in finished]
     try:
-        for row, run in _executed(plan, root, todo, board, jobs):
-            finished[row] = run
-            if watcher is not None:
-                watcher.finished(run)
+        with closing(_executed(plan, root, todo, board, jobs)) as executed:
+            for row, run in executed:
+                finished[row] = run
+                if watcher is not None:
+                    watcher.finished(run)
     except InputError as error:
         raise located(error, plan.source) from None
     finally:
         board.remove()
         remove_partial(root)
+        if len(finished) < len(plan.runs):
+            finished |= _there(plan, root)  # what other processes finished unseen
         if finished:
             write_summary(root, [finished[row] for row in sorted(finished)])
         if watcher is not None:
@@ -253,9 +254,19 @@ def run_plan(
     )
 
 
+def _there(plan: Plan, root: Path) -> dict[int, RunDir]:
+    """Return the runs of a plan that stand complete under their ids, by row."""
+    found = {}
+    for row, spec in enumerate(plan.runs):
+        run = read_run(spec.key.path(root))
+        if run is not None and run.manifest["run_id"] == spec.run_id:
+            found[row] = run
+    return found
+
+
 def _executed(
     plan: Plan, root: Path, rows: Sequence[int], board: Board, jobs: int
-) -> Iterator[tuple[int, RunDir]]:
+) -> Generator[tuple[int, RunDir]]:
     """Yield the runs of *rows* as they get ready."""
     place = (str(board.path), board.runs)
     if jobs == 1 or len(rows) < 2:
@@ -273,9 +284,12 @@ def _executed(
     )
     made = parallel(calls)
     try:
-        yield from made
+        for one in made:  # not "yield from": that would close it before the filter below
+            yield one
     finally:
-        made.close()
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", UserWarning)  # joblib's count of what was cancelled
+            made.close()
 
 
 def _execute_row(

@@ -160,12 +160,13 @@ def write_run(
             write_parquet(partial / f"{name}.parquet", table)
         manifest["files"] = {path.name: _described(path) for path in sorted(partial.iterdir())}
         write_parquet(partial / WALLCLOCK, _laps_table(laps))
-        (partial / MANIFEST).write_text(_json(manifest), encoding="utf-8")
+        written = _json(manifest)
+        (partial / MANIFEST).write_text(written, encoding="utf-8")
         _take_place(partial, final)
     except BaseException:
         shutil.rmtree(partial, ignore_errors=True)
         raise
-    return RunDir(final, manifest)
+    return RunDir(final, json.loads(written))  # the same order of keys as when it is read
 
 
 def read_run(path: str | Path) -> RunDir | None:
