@@ -215,16 +215,20 @@ class ControlPlaneConfig(_Section):
 
 
 def merged(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
-    """Return *below* with the entries of *above* laid over it.
+    """Return *below* with the entries of *above* laid over it, section by section.
 
-    Only sections merge: a latency is replaced as a whole, or a distribution would have two kinds.
+    A latency is replaced as a whole: merged, it would have two kinds of distribution.
     """
-    sections = {to_camel(name) for name in ControlPlaneConfig.model_fields} | {"decisionTime"}
-    out: dict[str, Any] = {to_camel(str(k)): v for k, v in below.items()}
-    for name, value in above.items():
-        key = to_camel(str(name)) if "_" in str(name) else str(name)
-        old = out.get(key)
-        if key in sections and isinstance(old, Mapping) and isinstance(value, Mapping):
-            value = merged(old, value)
-        out[key] = value
+    out = _laid_over(below, above)
+    for section, below_section in below.items():
+        own = above.get(section)
+        if isinstance(own, Mapping):
+            out[section] = _laid_over(below_section, own)
+            old, new = below_section.get("decisionTime"), out[section].get("decisionTime")
+            if isinstance(old, Mapping) and isinstance(new, Mapping):
+                out[section]["decisionTime"] = _laid_over(old, new)
     return out
+
+
+def _laid_over(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
+    return {**below, **{to_camel(str(k)) if "_" in str(k) else str(k): v for k, v in above.items()}}
