@@ -119,6 +119,7 @@ def measure(nodes, pods, shape, scheduler, profile):
     with watch.phase("run"):
         record = run.run()
     spent = {lap.phase: lap.wall_s for lap in watch.laps}
+    cpu = {lap.phase: lap.cpu_s for lap in watch.laps}
     return {
         "nodes": nodes,
         "pods": pods,
@@ -127,6 +128,7 @@ def measure(nodes, pods, shape, scheduler, profile):
         "profile": profile,
         "build_s": spent["build"],
         "run_s": spent["run"],
+        "run_cpu_s": cpu["run"],
         "pods_per_s": pods / spent["run"],
         "events": run.calendar.processed,
         "events_per_s": run.calendar.processed / spent["run"],

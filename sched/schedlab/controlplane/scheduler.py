@@ -168,10 +168,13 @@ class SchedulerComponent:
         if self._busy or self.queue.empty:
             return
         now, trigger = self._calendar.now_us, self._trigger
-        at = now
         if trigger.window_us and self.queue.counts["active"] < trigger.max_pods:
-            at = now + trigger.window_us if self._due_us < now else self._due_us
-        self._post_cycle(at)
+            self._post_cycle(now + trigger.window_us if self._due_us < now else self._due_us)
+        elif self._calendar.peek() == now:
+            self._post_cycle(now)  # what else happens at this instant comes first
+        else:
+            self._due_us = -1
+            self._start()
 
     def _post_cycle(self, at_us: int) -> None:
         now = self._calendar.now_us
