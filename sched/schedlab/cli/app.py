@@ -75,7 +75,7 @@ def _options(
 
 def _add(command: Any, name: str, panel: str, *examples: str) -> None:
     epilog = "[bold]Examples[/]\n\n" + "\n\n".join(f"  schedlab {text}" for text in examples)
-    app.command(name, rich_help_panel=panel, epilog=epilog, no_args_is_help=len(examples) > 0)(
+    app.command(name, rich_help_panel=panel, epilog=epilog, no_args_is_help=name != "schema")(
         command
     )
 

@@ -44,7 +44,7 @@ def trace(
         )
         before = step.time_us
     console = out()
-    console.print(f"{row['pod']} ({_name(run)}): {row['outcome']}", markup=False)
+    console.print(f"{row['pod']} ({_name(run)}): {row['outcome']}", markup=False, soft_wrap=True)
     console.print(table)
 
 

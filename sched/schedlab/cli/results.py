@@ -49,7 +49,7 @@ def compare(
     for grid in grids:
         console.print(tables.to_rich(grid, results.name))
     for text in [*remarks(comparison, results.runs), *results.run_notes]:
-        console.print(f"- {text}", markup=False)
+        console.print(f"- {text}", markup=False, soft_wrap=True)
 
 
 def report(

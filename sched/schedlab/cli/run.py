@@ -96,14 +96,15 @@ def _say_plan(plan: Plan, root: Path) -> None:
     experiment = plan.experiment
     lines = check(plan)
     console = out()
-    console.print(f"{experiment.name}: {experiment.description}", markup=False)
+    console.print(f"{experiment.name}: {experiment.description}", markup=False, soft_wrap=True)
     for line in lines:
-        console.print(f"  scenario {line}", markup=False)
+        console.print(f"  scenario {line}", markup=False, soft_wrap=True)
     schedulers = ", ".join(scheduler.name for scheduler in experiment.schedulers)
     console.print(
         f"  {len(plan.scenarios)} scenarios x {len(experiment.schedulers)} schedulers "
         f"({schedulers}) x {len(experiment.seeds)} seeds = {len(plan.runs)} runs into {root}",
         markup=False,
+        soft_wrap=True,
     )
 
 
@@ -129,7 +130,7 @@ def show_comparison(results: Results, metrics: list[str] | None = None) -> None:
     for grid in tables.means(comparison):
         console.print(tables.to_rich(grid, results.name))
     for text in [*remarks(comparison, results.runs), *results.run_notes]:
-        console.print(f"- {text}", markup=False)
+        console.print(f"- {text}", markup=False, soft_wrap=True)
 
 
 def _write_pictures(results: Results, root: Path) -> None:

@@ -93,7 +93,7 @@ def _check_one(path: Path) -> tuple[str, list[ApiObject]]:
 def _check_spec(path: Path, document: Mapping[str, Any]) -> str:
     """Check an experiment, a cluster or a workload, whichever shares most keys with *document*."""
     kind = max(_MODELS, key=lambda name: len(set(keys_of(_MODELS[name])) & set(document)))
-    if kind == "cluster" and _is_pod_trace(document):
+    if kind == "cluster" and _asks_for_work(document, path.parent):
         kind = "workload"
     if kind == "experiment":
         plan = make_plan(path)
@@ -110,10 +110,17 @@ def _check_spec(path: Path, document: Mapping[str, Any]) -> str:
     )
 
 
-def _is_pod_trace(document: Mapping[str, Any]) -> bool:
-    trace = document.get("trace")
+def _asks_for_work(document: Mapping[str, Any], base: Path) -> bool:
+    """Whether what looks like a cluster by its keys is a workload by what it names."""
+    trace, manifests = document.get("trace"), document.get("manifests")
     openb = trace.get("openb") if isinstance(trace, Mapping) else None
-    return isinstance(openb, Mapping) and "pods" in openb
+    if isinstance(openb, Mapping) and "pods" in openb:
+        return True
+    if "pools" in document or not isinstance(manifests, list):
+        return False
+    named = [base / name for name in manifests if isinstance(name, str)]
+    objects = [found for path in named for found in read_manifests(path)]
+    return any(isinstance(found, Pod | Deployment | ReplicaSet | Job) for found in objects)
 
 
 def _without_load(spec: WorkloadSpec) -> WorkloadSpec:
