@@ -1,1 +1,29 @@
-"""Tools for tests of schedulers."""
+"""Tools for tests of schedulers and experiments, for users of schedlab as for itself."""
+
+from schedlab.testing.conformance import check_scheduler
+from schedlab.testing.runs import (
+    PlainFirstFit,
+    checked,
+    created,
+    deleted,
+    pod_template,
+    pods_at,
+    seconds,
+    small_node,
+    small_run,
+    texts,
+)
+
+__all__ = [
+    "PlainFirstFit",
+    "check_scheduler",
+    "checked",
+    "created",
+    "deleted",
+    "pod_template",
+    "pods_at",
+    "seconds",
+    "small_node",
+    "small_run",
+    "texts",
+]
