@@ -38,7 +38,7 @@ class ClusterState:
         Pods by node row, in the order in which they were added.
     """
 
-    __slots__ = ("_journal", "classes", "node_of", "nodes", "pods_on")
+    __slots__ = ("_journal", "_marks", "classes", "node_of", "nodes", "pods_on")
 
     def __init__(self, classes: ClassTable, *, scored: bool = True) -> None:
         self.classes = classes
@@ -46,6 +46,7 @@ class ClusterState:
         self.node_of: dict[int, int] = {}
         self.pods_on: list[dict[int, PodClass]] = []
         self._journal: list[tuple[int, int, PodClass, int]] | None = None
+        self._marks = 0
 
     def add_pod(self, pod: int, pod_class: PodClass, node: int) -> None:
         """Let *pod* hold its requests on *node*: assumed, or seen bound.
@@ -88,19 +89,21 @@ class ClusterState:
         """Start to record changes, or note how far the record goes, for `undo`."""
         if self._journal is None:
             self._journal = []
+        self._marks += 1
         return len(self._journal)
 
     def undo(self, mark: int) -> None:
-        """Roll back every change since *mark*; the outermost mark (0) ends the recording."""
+        """Roll back every change since the last *mark*; marks are undone in reverse order."""
         journal = self._journal
         if journal is None:
             raise ValueError("undo without a mark")
-        self._journal = None
+        self._journal = None  # what is rolled back is not recorded
         for sign, pod, pod_class, node in reversed(journal[mark:]):
             if sign < 0:
                 self.remove_pod(pod)
             else:
                 self.add_pod(pod, pod_class, node)
         del journal[mark:]
-        if mark:
+        self._marks -= 1
+        if self._marks:
             self._journal = journal
