@@ -1,14 +1,16 @@
-"""What controllers share: a work queue of keys, reconciled a moment after something changed.
+"""What controllers share: a work queue, and the pods of an owner by logical replica.
 
 Several changes of one object before its turn cost one reconciliation, as with client-go's work
-queue. Only the queue is shared; there is no base class of controllers.
+queue. These are parts that a controller has; there is no base class of controllers.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Container, Iterator
+from dataclasses import dataclass, field
+from itertools import count
 
-from schedlab.controlplane.apiserver import ApiServer
+from schedlab.cluster.pods import PodTable
 from schedlab.controlplane.config import ControllersConfig
 from schedlab.controlplane.token_bucket import TokenBucket
 from schedlab.rng import Draws, entity_key
@@ -102,4 +104,60 @@ class SlowStart:
             self._next = 1
 
 
-__all__ = ["ApiServer", "SlowStart", "WorkQueue"]
+def owner_key(pods: PodTable, pod: int) -> str:
+    """Return ``namespace/name`` of the object that owns a pod."""
+    owner = pods.owners[pods.owner[pod]].partition("/")[2]
+    return f"{pods.names[pod].partition('/')[0]}/{owner}"
+
+
+@dataclass(slots=True)
+class Replicas:
+    """The pods of one owner by logical replica.
+
+    A pod counts from the moment its creation was sent, as upstream's expectations have it, so that
+    a slow watch makes no second pod. A replica whose pod failed or went away gets another one under
+    the same ordinal.
+
+    Attributes
+    ----------
+    pod_of : dict of int to int
+        Ordinal -> row of its living pod.
+    past : dict of int to int
+        Ordinal -> how many pods it has had.
+    pace : SlowStart
+        How many may be created at once.
+    """
+
+    pod_of: dict[int, int] = field(default_factory=dict)
+    past: dict[int, int] = field(default_factory=dict)
+    pace: SlowStart = field(default_factory=SlowStart)
+
+    def lose(self, pod: int, ordinal: int) -> bool:
+        """Note that a pod has ended or is going; return whether its replica was living by it."""
+        if self.pod_of.get(ordinal) != pod:
+            return False
+        del self.pod_of[ordinal]
+        return True
+
+    def create(
+        self, wanted: int, done: Container[int], make: Callable[[int, int], int]
+    ) -> Iterator[int]:
+        """Make up to *wanted* pods, as many as the pace allows, and yield their rows.
+
+        Parameters
+        ----------
+        wanted : int
+            How many are missing.
+        done : container of int
+            Ordinals that need no pod any more.
+        make : callable
+            Returns the row of a new pod, from its ordinal and how many pods that had before.
+        """
+        open_ordinals = (n for n in count() if n not in self.pod_of and n not in done)
+        for _ in range(self.pace.grant(wanted)):
+            ordinal = next(open_ordinals)
+            past = self.past.get(ordinal, 0)
+            pod = make(ordinal, past)
+            self.pod_of[ordinal] = pod
+            self.past[ordinal] = past + 1
+            yield pod

@@ -6,7 +6,7 @@ from schedlab.api.objects import ApiObject
 from schedlab.cluster.pods import PodTable
 from schedlab.controlplane.apiserver import ApiServer
 from schedlab.controlplane.config import ControlPlaneConfig
-from schedlab.controlplane.controllers.base import WorkQueue
+from schedlab.controlplane.controllers.base import WorkQueue, owner_key
 from schedlab.controlplane.etcd import Op, Stored
 from schedlab.rng import Draws
 from schedlab.sim.distributions import parse_distribution
@@ -63,8 +63,8 @@ class GarbageCollector:
             self._gone.discard(own)
 
     def _owner(self, pod: int) -> str:
-        kind, _, name = self._pods.owners[self._pods.owner[pod]].partition("/")
-        return f"{kind} {self._pods.names[pod].partition('/')[0]}/{name}"
+        kind = self._pods.owners[self._pods.owner[pod]].partition("/")[0]
+        return f"{kind} {owner_key(self._pods, pod)}"
 
     def _on_created(self, pod: int, _: int) -> None:
         owner = self._owner(pod)

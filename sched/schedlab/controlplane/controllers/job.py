@@ -13,7 +13,7 @@ from schedlab.api.objects import Job, JobStatus
 from schedlab.cluster.pods import PodTable
 from schedlab.controlplane.apiserver import ApiServer
 from schedlab.controlplane.config import ControlPlaneConfig
-from schedlab.controlplane.controllers.base import SlowStart, WorkQueue
+from schedlab.controlplane.controllers.base import Replicas, WorkQueue, owner_key
 from schedlab.controlplane.etcd import Op, Phase, Stored
 from schedlab.controlplane.pod_factory import PodFactory
 from schedlab.rng import Draws
@@ -24,11 +24,9 @@ from schedlab.sim.event_calendar import Calendar
 @dataclass(slots=True)
 class _Run:
     stored: Stored
-    pod_of: dict[int, int] = field(default_factory=dict)  # ordinal -> its living pod
-    past: dict[int, int] = field(default_factory=dict)
+    replicas: Replicas = field(default_factory=Replicas)
     succeeded: set[int] = field(default_factory=set)  # ordinals
     failures: int = 0
-    pace: SlowStart = field(default_factory=SlowStart)
     reported: tuple[int, int, int] = (0, 0, 0)
     reporting: bool = False
 
@@ -77,38 +75,31 @@ class JobController:
         self._work.add(key)
 
     def _find(self, pod: int) -> tuple[str, _Run | None]:
-        owner = self._pods.owners[self._pods.owner[pod]].partition("/")[2]
-        key = f"{self._pods.names[pod].partition('/')[0]}/{owner}"
+        key = owner_key(self._pods, pod)
         return key, self._runs.get(key)
 
     def _on_created(self, pod: int, _: int) -> None:
         key, run = self._find(pod)
         if run is not None:
-            run.pace.answered(more=self._wanted(run) > 0)
+            run.replicas.pace.answered(more=self._wanted(run) > 0)
             self._work.add(key)
 
     def _on_finish(self, pod: int, phase: int) -> None:
+        self._end(pod, succeeded=phase == Phase.SUCCEEDED)
+
+    def _on_gone(self, pod: int, _: int) -> None:
+        self._end(pod, succeeded=False)  # deleted or evicted before its end: it has failed
+
+    def _end(self, pod: int, *, succeeded: bool) -> None:
         key, run = self._find(pod)
-        if run is None or not self._lose(run, pod):
+        ordinal = self._pods.replica[pod]
+        if run is None or not run.replicas.lose(pod, ordinal):
             return
-        if phase == Phase.SUCCEEDED:
-            run.succeeded.add(self._pods.replica[pod])
+        if succeeded:
+            run.succeeded.add(ordinal)
         else:
             run.failures += 1
         self._work.add(key)
-
-    def _on_gone(self, pod: int, _: int) -> None:
-        key, run = self._find(pod)
-        if run is not None and self._lose(run, pod):
-            run.failures += 1  # a pod that was deleted or evicted before its end has failed
-            self._work.add(key)
-
-    def _lose(self, run: _Run, pod: int) -> bool:
-        ordinal = self._pods.replica[pod]
-        if run.pod_of.get(ordinal) != pod:
-            return False
-        del run.pod_of[ordinal]
-        return True
 
     def _wanted(self, run: _Run) -> int:
         """Return how many pods should be created now."""
@@ -116,7 +107,7 @@ class JobController:
         if run.failures > (6 if spec.backoff_limit is None else spec.backoff_limit):
             return 0
         parallelism = 1 if spec.parallelism is None else spec.parallelism
-        active = len(run.pod_of)
+        active = len(run.replicas.pod_of)
         if spec.completions is None and spec.parallelism is not None:
             return 0 if run.succeeded else parallelism - active
         completions = 1 if spec.completions is None else spec.completions
@@ -129,20 +120,15 @@ class JobController:
         job = _job(run.stored)
         limit = 6 if job.spec.backoff_limit is None else job.spec.backoff_limit
         if run.failures > limit:
-            for pod in list(run.pod_of.values()):
+            for pod in list(run.replicas.pod_of.values()):
                 self._api.terminate_pod(pod, self._work.send_at())
         if not job.spec.suspend:
             self._create(run, job)
         self._report(run, job)
 
     def _create(self, run: _Run, job: Job) -> None:
-        open_ordinals = (
-            n for n in range(1 << 30) if n not in run.pod_of and n not in run.succeeded
-        )
-        for _ in range(run.pace.grant(self._wanted(run))):
-            ordinal = next(open_ordinals)
-            past = run.past.get(ordinal, 0)
-            pod = self._factory.make(
+        def make(ordinal: int, past: int) -> int:
+            return self._factory.make(
                 job.spec.template,
                 namespace=job.metadata.namespace or "default",
                 owner=f"Job/{job.metadata.name}",
@@ -150,12 +136,12 @@ class JobController:
                 ordinal=ordinal,
                 past=past,
             )
-            run.pod_of[ordinal] = pod
-            run.past[ordinal] = past + 1
+
+        for pod in run.replicas.create(self._wanted(run), run.succeeded, make):
             self._api.create_pod(pod, self._work.send_at())
 
     def _report(self, run: _Run, job: Job) -> None:
-        now = (len(run.pod_of), len(run.succeeded), run.failures)
+        now = (len(run.replicas.pod_of), len(run.succeeded), run.failures)
         if now == run.reported or run.reporting:
             return
         run.reporting = True

@@ -1,8 +1,6 @@
 """The ReplicaSet controller: as many pods as the spec says, one logical replica each.
 
-It knows its pods from its own informer. A pod counts from the moment its creation was sent, as
-upstream's expectations have it, so that a slow watch makes no second pod. A replica whose pod
-failed or went away gets another one, under the same ordinal.
+It knows its pods from its own informer alone.
 """
 
 from __future__ import annotations
@@ -13,7 +11,7 @@ from schedlab.api.objects import ReplicaSet, ReplicaSetStatus
 from schedlab.cluster.pods import PodTable
 from schedlab.controlplane.apiserver import ApiServer
 from schedlab.controlplane.config import ControlPlaneConfig
-from schedlab.controlplane.controllers.base import SlowStart, WorkQueue
+from schedlab.controlplane.controllers.base import Replicas, WorkQueue, owner_key
 from schedlab.controlplane.etcd import Op, Stored
 from schedlab.controlplane.pod_factory import PodFactory
 from schedlab.rng import Draws
@@ -24,10 +22,8 @@ from schedlab.sim.event_calendar import Calendar
 @dataclass(slots=True)
 class _Set:
     stored: Stored
-    pod_of: dict[int, int] = field(default_factory=dict)  # ordinal -> its living pod
-    past: dict[int, int] = field(default_factory=dict)  # ordinal -> pods it had
+    replicas: Replicas = field(default_factory=Replicas)
     ready: set[int] = field(default_factory=set)
-    pace: SlowStart = field(default_factory=SlowStart)
     reported: tuple[int, int] = (0, 0)
     reporting: bool = False
 
@@ -64,10 +60,6 @@ class ReplicaSetController:
         api.watch_pods(watch, Op.TERMINATE, self._on_gone, "ReplicaSet")
         api.watch_pods(watch, Op.DELETE, self._on_gone, "ReplicaSet")
 
-    def adopt(self, stored: Stored) -> None:
-        """Take over a ReplicaSet that was there before time 0."""
-        self._on_set(stored)
-
     def _on_set(self, stored: Stored) -> None:
         key = stored.object.key
         if stored.deleted:
@@ -81,14 +73,13 @@ class ReplicaSetController:
         self._work.add(key)
 
     def _find(self, pod: int) -> tuple[str, _Set | None]:
-        owner = self._pods.owners[self._pods.owner[pod]].partition("/")[2]
-        key = f"{self._pods.names[pod].partition('/')[0]}/{owner}"
+        key = owner_key(self._pods, pod)
         return key, self._sets.get(key)
 
     def _on_created(self, pod: int, _: int) -> None:
         key, known = self._find(pod)
         if known is not None:
-            known.pace.answered(more=self._missing(known) > 0)
+            known.replicas.pace.answered(more=self._missing(known) > 0)
             self._work.add(key)
 
     def _on_running(self, pod: int, _: int) -> None:
@@ -99,35 +90,27 @@ class ReplicaSetController:
 
     def _on_gone(self, pod: int, _: int) -> None:
         key, known = self._find(pod)
-        if known is not None and self._lose(known, pod):
-            self._work.add(key)
-
-    def _lose(self, known: _Set, pod: int) -> bool:
+        if known is None:
+            return
         known.ready.discard(pod)
-        ordinal = self._pods.replica[pod]
-        if known.pod_of.get(ordinal) != pod:
-            return False
-        del known.pod_of[ordinal]
-        return True
+        if known.replicas.lose(pod, self._pods.replica[pod]):
+            self._work.add(key)
 
     def _missing(self, known: _Set) -> int:
         spec = _replica_set(known.stored).spec
-        return (1 if spec.replicas is None else spec.replicas) - len(known.pod_of)
+        return (1 if spec.replicas is None else spec.replicas) - len(known.replicas.pod_of)
 
     def _reconcile(self, key: str) -> None:
         known = self._sets.get(key)
         if known is None:
             return
-        replica_set = _replica_set(known.stored)
+        replica_set, pod_of = _replica_set(known.stored), known.replicas.pod_of
         missing = self._missing(known)
-        if missing < 0:
-            for ordinal in sorted(known.pod_of, reverse=True)[:-missing]:
-                self._api.terminate_pod(known.pod_of[ordinal], self._work.send_at())
-        free = (n for n in range(1 << 30) if n not in known.pod_of)
-        for _ in range(known.pace.grant(missing)):
-            ordinal = next(free)
-            past = known.past.get(ordinal, 0)
-            pod = self._factory.make(
+        for ordinal in sorted(pod_of, reverse=True)[: max(0, -missing)]:
+            self._api.terminate_pod(pod_of[ordinal], self._work.send_at())
+
+        def make(ordinal: int, past: int) -> int:
+            return self._factory.make(
                 replica_set.spec.template,
                 namespace=replica_set.metadata.namespace or "default",
                 owner=f"ReplicaSet/{replica_set.metadata.name}",
@@ -135,13 +118,13 @@ class ReplicaSetController:
                 ordinal=ordinal,
                 past=past,
             )
-            known.pod_of[ordinal] = pod
-            known.past[ordinal] = past + 1
+
+        for pod in known.replicas.create(missing, (), make):
             self._api.create_pod(pod, self._work.send_at())
         self._report(known)
 
     def _report(self, known: _Set) -> None:
-        now = (len(known.pod_of), len(known.ready))
+        now = (len(known.replicas.pod_of), len(known.ready))
         if now == known.reported or known.reporting:
             return
         known.reporting = True
