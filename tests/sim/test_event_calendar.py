@@ -53,7 +53,7 @@ def test_the_past_is_closed():
     note = calendar.register("kubelet", "started", lambda _: None)
     calendar.post(10, Priority.ARRIVAL, note)
     calendar.run()
-    with pytest.raises(ValueError, match="kubelet.started posted for 9 us, but now is 10 us"):
+    with pytest.raises(ValueError, match=r"kubelet\.started posted for 9 us, but now is 10 us"):
         calendar.post(9, Priority.ARRIVAL, note)
 
 

@@ -284,7 +284,7 @@ def _executed(
     )
     made = parallel(calls)
     try:
-        for one in made:  # not "yield from": that would close it before the filter below
+        for one in made:  # noqa: UP028 - "yield from" would close it before the filter below
             yield one
     finally:
         with warnings.catch_warnings():
