@@ -11,6 +11,8 @@ from schedlab.cluster import ClassTable, ClusterState, NodeColumns, ResourceName
 from schedlab.cluster.invariants import bound_once, columns_are_sums, no_overcommit, violations
 from schedlab.cluster.nodes import ChangeLog
 from schedlab.cluster.pods import PodLatency, PodTable
+from schedlab.cluster.vocabulary import MAX_RESOURCES
+from schedlab.errors import InputError
 from schedlab.rng import Draws
 from schedlab.sim import Exponential
 from schedlab.testing import pod_template, small_node
@@ -54,13 +56,27 @@ def test_a_removed_node_is_a_tombstone_until_its_row_is_recycled():
     assert (nodes.generation[row], nodes.names[row]) == (2, "d")
 
 
-def test_a_row_in_use_is_not_recycled():
+def test_a_row_in_use_or_free_already_is_not_recycled():
     state = ClusterState(ClassTable(ResourceNames()))
     row = state.nodes.add(small_node("a"))
     state.add_pod(0, state.classes.intern("default", pod_template().spec, 0), row)
     state.nodes.remove("a")
     with pytest.raises(ValueError, match="in use"):
         state.nodes.recycle(row)
+    state.remove_pod(0)
+    state.nodes.recycle(row)
+    with pytest.raises(ValueError, match="free already"):
+        state.nodes.recycle(row)
+    assert [state.nodes.add(small_node(name)) for name in ("b", "c")] == [row, row + 1]
+
+
+def test_there_are_no_more_resources_than_bits_in_a_verdict():
+    names = ResourceNames()
+    for i in range(MAX_RESOURCES - 4):
+        names.add(f"example.com/r{i}")
+    assert names.add("example.com/r0") == 4
+    with pytest.raises(InputError, match="at most 62 different resources"):
+        names.add("example.com/one-more")
 
 
 def test_a_change_log_forgets_its_oldest_half():

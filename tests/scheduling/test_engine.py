@@ -5,6 +5,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from schedlab.api.base import Amounts
 from schedlab.api.objects import (
     Affinity,
     NodeAffinity,
@@ -275,3 +276,48 @@ def test_heuristics_take_the_best_rank(heuristic, rank, seed):
         ]
         assert ranks[rows.index(chosen)] == pytest.approx(max(ranks), rel=1e-12)
         state.add_pod(row, pod.pod_class, chosen)
+
+
+def asking(state, requests):
+    """Return the class of pods with these requests."""
+    template = pod_template(1)
+    container = template.spec.containers[0]
+    sized = container.resources.model_copy(update={"requests": Amounts(requests)})
+    container = container.model_copy(update={"resources": sized})
+    return state.classes.intern(
+        "default", template.spec.model_copy(update={"containers": (container,)}), 0
+    )
+
+
+@pytest.mark.parametrize("kind", [KubeScheduler, FirstFit], ids=lambda k: k.__name__)
+def test_a_resource_that_no_node_has_ever_named_fits_nowhere(kind):
+    state = random_cluster(0, 0)
+    for i in range(3):
+        state.nodes.add(small_node(f"n{i}"))
+    for i in range(30):  # many more than the columns were made for
+        last = asking(state, {"cpu": 100, f"example.com/r{i}": 1})
+    view, pod = ClusterView(state), pending(last, 0)
+    placement = kind().schedule(PodBatch([pod]), view, Draws(0))
+    assert placement.node == [-1]
+    assert placement.reason == ["0/3 nodes are available: 3 Insufficient example.com/r29."]
+    assert view.feasible(pod).tolist() == []
+    assert PodBatch([pod]).requests(view)[last.requests[-1][0]].tolist() == [1]
+    assert evaluate(Profile(), last, state.nodes).feasible.tolist() == []
+
+
+@pytest.mark.parametrize("kind", [KubeScheduler, FirstFit], ids=lambda k: k.__name__)
+def test_a_class_that_slept_through_the_log_sees_the_nodes_as_they_are(kind):
+    state, scheduler = random_cluster(0, 0), kind()
+    nodes = [small_node(f"n{i}") for i in range(3)]
+    for node in nodes:
+        state.nodes.add(node)
+    pod, view = pending(asking(state, {"cpu": 100}), 0), ClusterView(state)
+    assert scheduler.schedule(PodBatch([pod]), view, Draws(0)).feasible != [0]
+    assert len(view.feasible(pod)) == 3
+    for node in nodes[:2]:
+        cordoned = node.spec.model_copy(update={"unschedulable": True})
+        state.nodes.add(node.model_copy(update={"spec": cordoned}))
+    for _ in range(2 * len(state.nodes.attributes.rows)):
+        state.nodes.add(nodes[2])
+    assert scheduler.schedule(PodBatch([pod]), view, Draws(0)).node == [2]
+    assert view.feasible(pod).tolist() == [2]

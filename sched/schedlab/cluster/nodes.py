@@ -212,8 +212,8 @@ class NodeColumns:
 
     def recycle(self, row: int) -> None:
         """Let a later node take the tombstone *row*, once no component refers to it any more."""
-        if self.present[row] or self.requested[:, row].any():
-            raise ValueError(f"row {row} is in use")
+        if self.present[row] or self.requested[:, row].any() or row in self._free_rows:
+            raise ValueError(f"row {row} is in use or free already")
         self._free_rows.append(row)
 
     def label_column(self, key: str) -> NDArray[np.int32] | None:

@@ -170,7 +170,7 @@ class _ScoreCache:
         self._cursor = Cursor()
         self._message: tuple[tuple[int, int], str] = ((-1, -1), "")
         self._static = static_filters(profile.filters)
-        self._build(nodes)
+        self.refresh(nodes)
 
     def _build(self, nodes: NodeColumns) -> None:
         size, pod = nodes.size, self._pod
@@ -223,13 +223,12 @@ class _ScoreCache:
     def refresh(self, nodes: NodeColumns) -> None:
         """Bring verdicts and scores up to date."""
         cursor = self._cursor
-        if cursor.rebuilt(nodes):
+        if cursor.outgrown(nodes):
             self._build(nodes)
         if cursor.attributes != nodes.attributes.count:
             rows = cursor.changed_attributes(nodes)
-            if rows is not None:
-                self.verdicts.refresh(self._static, self._pod, nodes, rows)
-                self._score_static(nodes)
+            self.verdicts.refresh(self._static, self._pod, nodes, rows)
+            self._score_static(nodes)
         if cursor.usage != nodes.usage.count:
             refresh_kube(
                 cursor.changed_usage(nodes),

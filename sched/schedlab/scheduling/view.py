@@ -46,6 +46,7 @@ class ClusterView:
 
     def _columns(self) -> tuple[NDArray[np.int64], ...]:
         nodes = self.state.nodes
+        nodes.reserve_resources()  # a pod may ask for a resource that no node has named yet
         mark = (id(nodes.requested), nodes.size)
         if mark != self._arrays_of:
             rows = nodes.size

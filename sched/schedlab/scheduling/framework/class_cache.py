@@ -89,21 +89,28 @@ class Cursor:
         self.capacity = -1
         self.resources = -1
 
-    def rebuilt(self, nodes: NodeColumns) -> bool:
-        """Return whether rows or resources were added, so that arrays must be made anew."""
+    def outgrown(self, nodes: NodeColumns) -> bool:
+        """Return whether rows or resources were added, so that arrays must be made anew.
+
+        If so every resource has its row in the columns afterwards, the cursor stands at the newest
+        change of attributes, and all usage counts as changed.
+        """
         now = (nodes.size, len(nodes.resources))
         if (self.capacity, self.resources) == now:
             return False
+        nodes.reserve_resources()  # compiled code does not check bounds
         self.capacity, self.resources = now
-        self.usage = self.attributes = -1
+        self.attributes, self.usage = nodes.attributes.count, -1
         return True
 
-    def changed_attributes(self, nodes: NodeColumns) -> NDArray[np.int64] | None:
-        """Return the rows whose attributes changed since the last call, None = all of them."""
+    def changed_attributes(self, nodes: NodeColumns) -> NDArray[np.int64]:
+        """Return the rows whose attributes changed since the last call, all if in doubt."""
         log, seen = nodes.attributes, self.attributes
         self.attributes = log.count
-        rows = log.since(seen) if seen >= 0 else None
-        return None if rows is None else np.unique(rows).astype(np.int64)
+        rows = log.since(seen)
+        if rows is None:
+            return np.arange(nodes.size, dtype=np.int64)
+        return np.unique(rows).astype(np.int64)
 
     def changed_usage(self, nodes: NodeColumns) -> NDArray[np.int32]:
         """Return the rows whose usage changed since the last call (some perhaps twice)."""

@@ -48,6 +48,7 @@ class Evaluation:
 
 def evaluate(profile: Profile, pod: PodClass, nodes: NodeColumns) -> Evaluation:
     """Run all filters and scores of *profile* for a class."""
+    nodes.reserve_resources()
     rows = np.flatnonzero(nodes.present[: nodes.size]).astype(np.int64)
     rejected_by = np.full(len(rows), -1, np.int64)
     codes = np.zeros(len(rows), np.int64)

@@ -78,7 +78,7 @@ class FilterCache:
         self._cursor = Cursor()
         self._message: tuple[tuple[int, int], str] = ((-1, -1), "")
         self.pod = pod
-        self._build(nodes)
+        self.refresh(nodes)
 
     def _build(self, nodes: NodeColumns) -> None:
         self._request = request_arrays(self._filters, self.pod, nodes)
@@ -90,12 +90,10 @@ class FilterCache:
     def refresh(self, nodes: NodeColumns) -> None:
         """Bring everything up to date."""
         cursor = self._cursor
-        if cursor.rebuilt(nodes):
+        if cursor.outgrown(nodes):
             self._build(nodes)
         if cursor.attributes != nodes.attributes.count:
             rows = cursor.changed_attributes(nodes)
-            if rows is None:
-                rows = np.arange(nodes.size, dtype=np.int64)
             self.verdicts.refresh(static_filters(self._filters), self.pod, nodes, rows)
             largest = nodes.allocatable.max(axis=1, initial=0).clip(min=1)
             if not np.array_equal(largest, self._largest):
