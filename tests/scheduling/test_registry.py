@@ -1,3 +1,5 @@
+import sys
+
 import pytest
 
 from schedlab.errors import InputError
@@ -98,3 +100,21 @@ def test_a_file_that_does_not_parse_names_its_line(tmp_path):
     (tmp_path / "bad.py").write_text("x = 1\ndef broken(:\n")
     with pytest.raises(InputError, match=r"bad.py: line 2: expected valid Python"):
         load_scheduler("bad.py:X", base=tmp_path)
+
+
+def test_a_file_may_import_its_neighbour(tmp_path, monkeypatch):
+    monkeypatch.setattr("sys.path", list(sys.path))
+    (tmp_path / "ranking_of_mine.py").write_text("BEST = 7\n")
+    (tmp_path / "uses_it.py").write_text(
+        "from ranking_of_mine import BEST\n"
+        "class Uses:\n"
+        "    best = BEST\n"
+        "    def schedule(self, pods, view, rng): ...\n"
+    )
+    assert load_scheduler("uses_it.py:Uses", base=tmp_path).best == 7
+
+
+def test_a_missing_import_is_a_clear_error(tmp_path):
+    (tmp_path / "needs.py").write_text("import no_such_library_anywhere\n")
+    with pytest.raises(InputError, match="No module named 'no_such_library_anywhere'"):
+        load_scheduler("needs.py:X", base=tmp_path)

@@ -168,8 +168,15 @@ def _import_file(name: str, path: Path) -> Any:
         raise InputError(name, found=str(path), expected="a Python file")
     module = importlib.util.module_from_spec(spec)
     sys.modules[key] = module  # so that its classes can be pickled
+    beside = str(path.resolve().parent)
+    if beside not in sys.path:  # it may import its neighbours, as a script does
+        sys.path.insert(0, beside)
     try:
         spec.loader.exec_module(module)
+    except ImportError as error:
+        raise InputError(
+            name, found=f"<{error}>", expected="a file whose imports are there", file=path
+        ) from error
     except SyntaxError as error:
         raise InputError(
             f"line {error.lineno}", found=error.msg, expected="valid Python", file=path
