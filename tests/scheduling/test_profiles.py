@@ -1,7 +1,10 @@
 """KubeSchedulerConfiguration, as kube-scheduler's --config takes it."""
 
+import warnings
+
 import pytest
 
+from schedlab.api.base import ModelWarning
 from schedlab.errors import InputError
 from schedlab.scheduling.framework.profiles import WEIGHTS, Profile, read_profiles
 from schedlab.scheduling.kube_scheduler import KubeScheduler
@@ -44,6 +47,24 @@ def test_the_default_is_upstreams():
             id="only one",
         ),
         pytest.param(
+            {"score": {"enabled": [{"name": "TaintToleration"}]}},
+            {**WEIGHTS, "TaintToleration": 1},
+            id="a weight left out is 1, not the default",
+        ),
+        pytest.param(
+            {"multiPoint": {"enabled": [{"name": "NodeAffinity", "weight": 6}]}},
+            {**WEIGHTS, "NodeAffinity": 6},
+            id="a weight at every point",
+        ),
+        pytest.param(
+            {
+                "multiPoint": {"enabled": [{"name": "NodeAffinity", "weight": 6}]},
+                "score": {"enabled": [{"name": "NodeAffinity", "weight": 8}]},
+            },
+            {**WEIGHTS, "NodeAffinity": 8},
+            id="the point's own weight wins",
+        ),
+        pytest.param(
             {"multiPoint": {"disabled": [{"name": "TaintToleration"}]}},
             {k: v for k, v in WEIGHTS.items() if k != "TaintToleration"},
             id="disabled at every point",
@@ -64,6 +85,62 @@ def test_filter_plugins():
     assert "TaintToleration" not in filters(profile(plugins=off))
     only_score = {"score": {"disabled": [{"name": "TaintToleration"}]}}
     assert "TaintToleration" in filters(profile(plugins=only_score))
+
+
+@pytest.mark.parametrize(
+    ("plugins", "expected"),
+    [
+        pytest.param(
+            {"filter": {"enabled": [{"name": "NodeResourcesFit"}, {"name": "NodeAffinity"}]}},
+            ["NodeResourcesFit", "NodeAffinity", "NodeUnschedulable", "NodeName",
+             "TaintToleration"],
+            id="what a point names comes first",
+        ),
+        pytest.param(
+            {
+                "multiPoint": {"disabled": [{"name": "NodeName"}]},
+                "filter": {"enabled": [{"name": "NodeName"}]},
+            },
+            ["NodeUnschedulable", "TaintToleration", "NodeAffinity", "NodeResourcesFit",
+             "NodeName"],
+            id="what only the point names comes last",
+        ),
+        pytest.param(
+            {
+                "multiPoint": {
+                    "disabled": [{"name": "*"}],
+                    "enabled": [
+                        {"name": n}
+                        for n in ("DefaultBinder", "PrioritySort", "SchedulingGates",
+                                  "NodeResourcesFit", "NodeName")
+                    ],
+                }
+            },
+            ["NodeResourcesFit", "NodeName"],
+            id="all off, some on in their own order",
+        ),
+    ],
+)  # fmt: skip
+def test_the_order_of_filters_is_upstreams(plugins, expected):
+    assert filters(profile(plugins=plugins)) == expected
+
+
+@pytest.mark.parametrize(
+    ("key", "content", "times"),
+    [
+        pytest.param("podInitialBackoffSeconds", 5, 1, id="another backoff"),
+        pytest.param("podMaxBackoffSeconds", 10, 0, id="upstream's own backoff"),
+        pytest.param("clientConnection", {"kubeconfig": "x", "qps": 9, "burst": 9}, 2, id="client"),
+        pytest.param("leaderElection", {"leaderElect": True}, 0, id="without effect"),
+        pytest.param("parallelism", 4, 0, id="without effect on decisions"),
+    ],
+)
+def test_what_belongs_to_the_component_is_announced(recwarn, key, content, times):
+    with warnings.catch_warnings():
+        warnings.simplefilter("always")
+        assert weights(read_profiles({**HEAD, key: content})[0]) == WEIGHTS
+    assert [w.category for w in recwarn] == [ModelWarning] * times
+    assert all("controlPlane.scheduler." in str(w.message) for w in recwarn)
 
 
 def test_several_profiles_and_their_share_of_nodes():
@@ -183,6 +260,71 @@ def test_a_file(tmp_path):
             },
             "points of growing utilization",
             id="a shape that does not grow",
+        ),
+        pytest.param({**HEAD, "profile": []}, "did you mean 'profiles'?", id="a key nobody knows"),
+        pytest.param(
+            {**HEAD, "extenders": [{}]}, "extenders: expected no extenders", id="extender"
+        ),
+        pytest.param({**HEAD, "profiles": ["a"]}, "profiles[0]: expected a mapping", id="text"),
+        pytest.param(
+            {**HEAD, "percentageOfNodesToScore": 500}, "a number <= 100", id="more than all nodes"
+        ),
+        pytest.param(
+            {**HEAD, "profiles": [{"plugins": {"score": {"enable": []}}}]},
+            "profiles[0].plugins.score.enable",
+            id="a key of a point",
+        ),
+        pytest.param(
+            {**HEAD, "profiles": [{"plugins": {"score": {"enabled": ["NodeAffinity"]}}}]},
+            "profiles[0].plugins.score.enabled[0]: expected a mapping",
+            id="a plugin that is no mapping",
+        ),
+        pytest.param(
+            {
+                **HEAD,
+                "profiles": [
+                    {"plugins": {"score": {"enabled": [{"name": "NodeAffinity", "weight": -1}]}}}
+                ],
+            },
+            "enabled[0].weight: expected a number >= 0",
+            id="a negative weight",
+        ),
+        pytest.param(
+            {**HEAD, "profiles": [{"plugins": {"queueSort": {"enabled": [{"name": "Gang"}]}}}]},
+            "profiles[0].plugins.queueSort.enabled[0].name: expected a plugin of kube-scheduler",
+            id="somebody else's plugin",
+        ),
+        pytest.param(
+            {**HEAD, "profiles": [{"plugins": {"preFilter": {"disabled": [{"name": "*"}]}}}]},
+            "profiles[0].plugins.preFilter: expected NodeAffinity",
+            id="half of a plugin",
+        ),
+        pytest.param(
+            {**HEAD, "profiles": [{"plugins": {"bind": {"disabled": [{"name": "*"}]}}}]},
+            "profiles[0].plugins.bind: expected DefaultBinder",
+            id="nobody binds",
+        ),
+        pytest.param(
+            {**HEAD, "profiles": [{"pluginConfig": [{"name": "NodeAffinity"}] * 2}]},
+            "pluginConfig[1].name: expected each plugin once",
+            id="arguments twice",
+        ),
+        pytest.param(
+            {
+                **HEAD,
+                "profiles": [
+                    {
+                        "pluginConfig": [
+                            {
+                                "name": "NodeResourcesFit",
+                                "args": {"scoringStrategy": {"resources": [{"weight": 1}]}},
+                            }
+                        ]
+                    }
+                ],
+            },
+            "pluginConfig[0].args.scoringStrategy.resources[0].name: expected a value",
+            id="a resource without a name",
         ),
         pytest.param(
             {**HEAD, "profiles": [{}, {}]}, "schedulerNames that are unique", id="twice the same"

@@ -1,28 +1,36 @@
 """Profiles: which plugins run, with which weights and arguments.
 
-Read from an unmodified ``KubeSchedulerConfiguration`` (v1), as kube-scheduler's --config takes it:
+Built from an unmodified ``KubeSchedulerConfiguration`` (v1), as kube-scheduler's --config takes it:
 ``multiPoint``, enabled and disabled plugins per extension point, weights, ``pluginConfig``. What
 asks for a plugin that is not there yet is an error, never silence.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-from pydantic import ValidationError
-
-from schedlab.api.invalid import input_error, nearest
-from schedlab.api.objects import NodeAffinity as NodeAffinityTerms
-from schedlab.api.yaml_loader import load_documents
+from schedlab.api.invalid import nearest
 from schedlab.errors import InputError
+from schedlab.scheduling.framework.configuration import (
+    NodeAffinityArgs,
+    NodeResourcesBalancedAllocationArgs,
+    NodeResourcesFitArgs,
+    Plugin,
+    PluginConfig,
+    Plugins,
+    ProfileConfig,
+    ResourceSpec,
+    read_configuration,
+    validated,
+)
 from schedlab.scheduling.framework.interface import FilterPlugin, ScorePlugin
 from schedlab.scheduling.plugins.node_affinity import NodeAffinity
 from schedlab.scheduling.plugins.node_name import NodeName
-from schedlab.scheduling.plugins.node_resources import ResourceWeights
+from schedlab.scheduling.plugins.node_resources import DEFAULT_RESOURCES, ResourceWeights
 from schedlab.scheduling.plugins.node_resources_balanced_allocation import (
     NodeResourcesBalancedAllocation,
 )
@@ -30,7 +38,6 @@ from schedlab.scheduling.plugins.node_resources_fit import STRATEGIES, FitArgs, 
 from schedlab.scheduling.plugins.node_unschedulable import NodeUnschedulable
 from schedlab.scheduling.plugins.taint_toleration import TaintToleration
 
-API_VERSION = "kubescheduler.config.k8s.io/v1"
 FILTERS = ("NodeUnschedulable", "NodeName", "TaintToleration", "NodeAffinity", "NodeResourcesFit")
 """Filter plugins in upstream's order."""
 WEIGHTS: dict[str, int] = {
@@ -42,6 +49,15 @@ WEIGHTS: dict[str, int] = {
 """Score plugins in upstream's order, with upstream's default weights."""
 BUILT_IN = ("SchedulingGates", "PrioritySort", "DefaultBinder")
 """Plugins that the queue and the binding of the scheduler component implement; always on."""
+NEEDED = {
+    "pre_enqueue": ("SchedulingGates",),
+    "queue_sort": ("PrioritySort",),
+    "pre_filter": ("NodeAffinity", "NodeResourcesFit"),
+    "pre_score": tuple(WEIGHTS),
+    "bind": ("DefaultBinder",),
+}
+"""What has to run at a point: always, or where the plugin runs at the point it prepares."""
+NEEDS = "the scheduler component or the plugin's own later steps need it here"
 WITHOUT_EFFECT = {
     "NodePorts": "host ports",
     "VolumeRestrictions": "volumes",
@@ -55,10 +71,6 @@ WITHOUT_EFFECT = {
     "ImageLocality": "image locality",
 }
 """Default plugins that are not modelled; pods that would need them are refused."""
-POINTS = (
-    "preEnqueue", "queueSort", "preFilter", "filter", "postFilter", "preScore", "score", "reserve",
-    "permit", "preBind", "bind", "postBind", "multiPoint",
-)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -78,9 +90,11 @@ class Profile:
     """
 
     scheduler_name: str = "default-scheduler"
-    filters: tuple[FilterPlugin, ...] = field(default_factory=lambda: _filters({}, set(FILTERS)))
+    filters: tuple[FilterPlugin, ...] = field(
+        default_factory=lambda: tuple(_MAKERS[name](({}, "")) for name in FILTERS)
+    )
     scores: tuple[tuple[ScorePlugin, int], ...] = field(
-        default_factory=lambda: _scores({}, dict(WEIGHTS))
+        default_factory=lambda: tuple((_MAKERS[n](({}, "")), w) for n, w in WEIGHTS.items())
     )
     percentage_of_nodes_to_score: int = 0
 
@@ -122,98 +136,96 @@ def read_profiles(source: str | Path | Mapping[str, Any]) -> list[Profile]:
     InputError
         Another kind or version, an unknown plugin, bad arguments.
     """
-    if isinstance(source, Mapping):
-        return _read(source)
-    path = Path(source)
     try:
-        text = path.read_text(encoding="utf-8")
-    except OSError as error:
-        raise InputError("", found=str(path), expected="a readable file") from error
-    try:
-        documents = load_documents(text, str(path))
-        if len(documents) != 1 or not isinstance(documents[0][0], Mapping):
-            raise InputError("", found=f"<{len(documents)} documents>", expected="one mapping")
-        return _read(documents[0][0])
+        config = read_configuration(source)
+        found = [
+            _profile(profile, f"profiles[{i}]", config.percentage_of_nodes_to_score)
+            for i, profile in enumerate(config.profiles or (ProfileConfig(),))
+        ]
+        names = [profile.scheduler_name for profile in found]
+        for name in names:
+            if names.count(name) > 1:
+                raise InputError("profiles", found=name, expected="schedulerNames that are unique")
     except InputError as error:
-        raise error.in_file(path) from None
-
-
-def _read(config: Mapping[str, Any]) -> list[Profile]:
-    if config.get("kind") != "KubeSchedulerConfiguration":
-        raise InputError(
-            "kind", found=config.get("kind", "<nothing>"), expected="KubeSchedulerConfiguration"
-        )
-    version = config.get("apiVersion", "<nothing>")
-    if version != API_VERSION:
-        raise InputError("apiVersion", found=version, expected=API_VERSION)
-    share = config.get("percentageOfNodesToScore") or 0
-    profiles = config.get("profiles") or [{}]
-    found = [_read_profile(profile, f"profiles[{i}]", share) for i, profile in enumerate(profiles)]
-    names = [profile.scheduler_name for profile in found]
-    for name in names:
-        if names.count(name) > 1:
-            raise InputError("profiles", found=name, expected="schedulerNames that are unique")
+        raise error if isinstance(source, Mapping) else error.in_file(source) from None
     return found
 
 
-def _read_profile(profile: Mapping[str, Any], where: str, share: int) -> Profile:
-    arguments = _arguments(profile.get("pluginConfig") or (), f"{where}.pluginConfig")
-    filters, weights = _selected(profile.get("plugins") or {}, f"{where}.plugins")
-    own = profile.get("percentageOfNodesToScore")
+def _profile(config: ProfileConfig, where: str, share: int) -> Profile:
+    own = config.percentage_of_nodes_to_score
+    arguments = _arguments(config.plugin_config, f"{where}.pluginConfig")
+    _check(config.plugins, f"{where}.plugins")
+    filters = _at_point(config.plugins, "filter", FILTERS, f"{where}.plugins")
+    scores = _at_point(config.plugins, "score", tuple(WEIGHTS), f"{where}.plugins")
+    made = {name: _MAKERS[name](arguments.get(name, ({}, ""))) for name in {*filters, *scores}}
     return Profile(
-        profile.get("schedulerName") or "default-scheduler",
-        _filters(arguments, filters),
-        _scores(arguments, weights),
+        config.scheduler_name,
+        tuple(made[name] for name in filters),
+        tuple((made[name], weight) for name, weight in scores.items()),
         share if own is None else own,
     )
 
 
-def _selected(plugins: Mapping[str, Any], where: str) -> tuple[set[str], dict[str, int]]:
-    """Return the filters and the weighted scores that a profile's ``plugins`` section leaves."""
-    for point in plugins:
-        if point not in POINTS:
-            raise InputError(
-                f"{where}.{point}", found=point, expected="an extension point",
-                hint=nearest(point, POINTS),
-            )  # fmt: skip
-    filters, weights = set(FILTERS), dict(WEIGHTS)
-    for point in ("multiPoint", "filter", "score"):
-        section = plugins.get(point) or {}
-        at = f"{where}.{point}"
-        disabled = [n for n, _ in _entries(section.get("disabled"), f"{at}.disabled", star=True)]
-        enabled = _entries(section.get("enabled"), f"{at}.enabled")
-        if point != "score":
-            filters -= set(FILTERS) if "*" in disabled else set(disabled)
-            filters |= {name for name, _ in enabled if name in FILTERS}
-        if point != "filter":
-            gone = set(WEIGHTS) if "*" in disabled else set(disabled)
-            weights = {name: weight for name, weight in weights.items() if name not in gone}
-            _add_scores(enabled, weights, at)
-    return filters, weights
+def _at_point(plugins: Plugins, point: str, default: Sequence[str], where: str) -> dict[str, int]:
+    """Return the plugins of one extension point, in order, with their weights.
+
+    The order is upstream's (expandMultiPointPlugins): first what the point names and ``multiPoint``
+    has as well, then the rest of ``multiPoint``, then what only the point names. A weight that is
+    not given where a plugin is enabled is 1, whatever its default.
+    """
+    every = _multi_point(plugins)
+    own = getattr(plugins, point)
+    named = {entry.name: entry.weight or 1 for entry in own.enabled}
+    off = {entry.name for entry in own.disabled}
+    for i, entry in enumerate(own.enabled):
+        if point == "score" and entry.weight and entry.name in WITHOUT_EFFECT:
+            raise _not_modelled(entry.name, f"{where}.{point}.enabled[{i}]")
+    rest = {
+        name: weight
+        for name, weight in every.items()
+        if name not in named and name not in off and "*" not in off
+    }
+    first = {name: weight for name, weight in named.items() if name in every}
+    found = {**first, **rest, **named}
+    return {name: weight for name, weight in found.items() if name in default}
 
 
-def _add_scores(enabled: list[tuple[str, int]], weights: dict[str, int], where: str) -> None:
-    for name, weight in enabled:
-        if name in WEIGHTS:
-            weights[name] = weight or weights.get(name) or 1
-        elif name in WITHOUT_EFFECT and weight:
-            raise _not_modelled(name, where)
+def _multi_point(plugins: Plugins) -> dict[str, int]:
+    """Return what runs at every point it can: the default plugins with the profile's changes."""
+    defaults = {**dict.fromkeys((*BUILT_IN, *FILTERS), 0), **WEIGHTS}
+    off = {entry.name for entry in plugins.multi_point.disabled}
+    named = {entry.name: entry.weight or 1 for entry in plugins.multi_point.enabled}
+    kept = {} if "*" in off else {k: v for k, v in defaults.items() if k not in off}
+    return {**kept, **named}
 
 
-def _entries(section: Any, where: str, *, star: bool = False) -> list[tuple[str, int]]:
-    known = {*FILTERS, *WEIGHTS, *BUILT_IN, *WITHOUT_EFFECT}
-    found = []
-    for i, entry in enumerate(section or ()):
-        name = entry.get("name")
-        if name not in known and not (star and name == "*"):
-            raise InputError(
-                f"{where}[{i}].name",
-                found=name,
-                expected="a plugin of kube-scheduler",
-                hint=nearest(str(name), sorted(known)),
-            )
-        found.append((name, int(entry.get("weight") or 0)))
-    return found
+def _check(plugins: Plugins, where: str) -> None:
+    """Refuse plugins that nobody knows, and profiles without what they can't do without."""
+    known = sorted({*FILTERS, *WEIGHTS, *BUILT_IN, *WITHOUT_EFFECT})
+    for point, info in Plugins.model_fields.items():
+        own, key = getattr(plugins, point), info.alias
+        for state, entries in (("enabled", own.enabled), ("disabled", own.disabled)):
+            for i, entry in enumerate(entries):
+                _check_name(entry, f"{where}.{key}.{state}[{i}].name", state, known)
+        wanted = NEEDED.get(point, ())
+        if point in ("pre_filter", "pre_score"):
+            wanted = tuple(_at_point(plugins, point.removeprefix("pre_"), wanted, where))
+        there = _at_point(plugins, point, wanted, where)
+        for name in wanted:
+            if name not in there:
+                raise InputError(
+                    f"{where}.{key}", found="<it switched off>", expected=f"{name}: {NEEDS}"
+                )
+
+
+def _check_name(entry: Plugin, where: str, state: str, known: list[str]) -> None:
+    if entry.name not in known and not (state == "disabled" and entry.name == "*"):
+        raise InputError(
+            where,
+            found=entry.name,
+            expected="a plugin of kube-scheduler",
+            hint=nearest(entry.name, known),
+        )
 
 
 def _not_modelled(name: str, where: str) -> InputError:
@@ -224,114 +236,90 @@ def _not_modelled(name: str, where: str) -> InputError:
     )
 
 
-def _arguments(entries: Iterable[Mapping[str, Any]], where: str) -> dict[str, Mapping[str, Any]]:
-    found: dict[str, Mapping[str, Any]] = {}
+Arguments = tuple[Mapping[str, Any], str]
+"""The arguments of a plugin, and where they stand."""
+
+
+def _arguments(entries: Sequence[PluginConfig], where: str) -> dict[str, Arguments]:
+    found: dict[str, Arguments] = {}
     for i, entry in enumerate(entries):
-        name, args = entry.get("name", ""), dict(entry.get("args") or {})
-        args.pop("apiVersion", None)
-        args.pop("kind", None)
         at = f"{where}[{i}]"
-        if name in WITHOUT_EFFECT:
-            if args:
-                raise _not_modelled(name, at)
-            continue
-        if name not in _ARGUMENTS:
+        if entry.name in found:
+            raise InputError(f"{at}.name", found=entry.name, expected="each plugin once")
+        if entry.name in WITHOUT_EFFECT:
+            if set(entry.args) - {"apiVersion", "kind"}:
+                raise _not_modelled(entry.name, at)
+        elif entry.name not in _TAKES_ARGUMENTS:
             raise InputError(
-                f"{at}.name", found=name, expected="a plugin that takes arguments",
-                hint=nearest(str(name), sorted(_ARGUMENTS)),
-            )  # fmt: skip
-        for key in args:
-            if key not in _ARGUMENTS[name]:
-                raise InputError(
-                    f"{at}.args.{key}", found=args[key], expected="a known argument",
-                    hint=nearest(key, sorted(_ARGUMENTS[name])),
-                )  # fmt: skip
-        found[name] = {"where": f"{at}.args", **args}
+                f"{at}.name",
+                found=entry.name,
+                expected="a plugin that takes arguments",
+                hint=nearest(entry.name, _TAKES_ARGUMENTS),
+            )
+        found[entry.name] = (entry.args, f"{at}.args")
     return found
 
 
-_ARGUMENTS = {
-    "NodeResourcesFit": {"scoringStrategy", "ignoredResources", "ignoredResourceGroups"},
-    "NodeResourcesBalancedAllocation": {"resources"},
-    "NodeAffinity": {"addedAffinity"},
-}
-
-
-def _fit(args: Mapping[str, Any]) -> NodeResourcesFit:
-    where, strategy = args.get("where", ""), args.get("scoringStrategy") or {}
-    at = f"{where}.scoringStrategy"
-    kind = strategy.get("type", "LeastAllocated")
-    if kind not in STRATEGIES:
-        raise InputError(f"{at}.type", found=kind, expected=f"one of {', '.join(STRATEGIES)}")
-    shape: tuple[tuple[int, int], ...] = ()
-    if kind == "RequestedToCapacityRatio":
-        points = (strategy.get("requestedToCapacityRatio") or {}).get("shape") or ()
-        shape = tuple((int(p["utilization"]), int(p["score"])) for p in points)
-        good = shape and all(0 <= x <= 100 and 0 <= y <= 10 for x, y in shape)
-        if not good or any(a[0] >= b[0] for a, b in pairwise(shape)):
+def _fit(arguments: Arguments) -> NodeResourcesFit:
+    content, where = arguments
+    try:
+        args = validated(NodeResourcesFitArgs, content)
+        strategy = args.scoring_strategy
+        at = "scoringStrategy"
+        if strategy.type not in STRATEGIES:
+            raise InputError(
+                f"{at}.type", found=strategy.type, expected=f"one of {', '.join(STRATEGIES)}"
+            )
+        points = strategy.requested_to_capacity_ratio.shape
+        shape = tuple((point.utilization, point.score) for point in points)
+        ratio = strategy.type == "RequestedToCapacityRatio"
+        if ratio and (not shape or any(a[0] >= b[0] for a, b in pairwise(shape))):
             raise InputError(
                 f"{at}.requestedToCapacityRatio.shape",
-                found=list(points),
-                expected="points of growing utilization in 0 .. 100 with scores in 0 .. 10",
+                found=list(shape) or "<nothing>",
+                expected="points of growing utilization",
             )
+    except InputError as error:
+        raise error.under(where) from None
     return NodeResourcesFit(
         FitArgs(
-            kind,
-            _resource_weights(strategy.get("resources"), f"{at}.resources"),
-            shape,
-            frozenset(args.get("ignoredResources") or ()),
-            frozenset(args.get("ignoredResourceGroups") or ()),
+            strategy.type,
+            _weighted(strategy.resources),
+            shape if ratio else (),
+            frozenset(args.ignored_resources),
+            frozenset(args.ignored_resource_groups),
         )
     )
 
 
-def _resource_weights(entries: Any, where: str) -> ResourceWeights:
-    if not entries:
-        return (("cpu", 1), ("memory", 1))
-    found = []
-    for i, entry in enumerate(entries):
-        weight = entry.get("weight") or 1
-        if not isinstance(weight, int) or not 1 <= weight <= 100:
-            raise InputError(f"{where}[{i}].weight", found=weight, expected="an integer, 1 to 100")
-        found.append((str(entry["name"]), weight))
-    return tuple(found)
-
-
-def _affinity(args: Mapping[str, Any]) -> NodeAffinity:
-    added = args.get("addedAffinity")
-    if added is None:
-        return NodeAffinity()
+def _balanced(arguments: Arguments) -> NodeResourcesBalancedAllocation:
+    content, where = arguments
     try:
-        return NodeAffinity(NodeAffinityTerms.model_validate(added))
-    except ValidationError as error:
-        raise input_error(error, NodeAffinityTerms).under(
-            f"{args['where']}.addedAffinity"
-        ) from None
+        args = validated(NodeResourcesBalancedAllocationArgs, content)
+    except InputError as error:
+        raise error.under(where) from None
+    return NodeResourcesBalancedAllocation(_weighted(args.resources))
 
 
-_MAKERS: dict[str, Callable[[Mapping[str, Any]], Any]] = {
+def _weighted(resources: Sequence[ResourceSpec]) -> ResourceWeights:
+    found = tuple((entry.name, entry.weight or 1) for entry in resources)
+    return found or DEFAULT_RESOURCES
+
+
+def _affinity(arguments: Arguments) -> NodeAffinity:
+    content, where = arguments
+    try:
+        return NodeAffinity(validated(NodeAffinityArgs, content).added_affinity)
+    except InputError as error:
+        raise error.under(where) from None
+
+
+_MAKERS: dict[str, Callable[[Arguments], Any]] = {
     "NodeUnschedulable": lambda _: NodeUnschedulable(),
     "NodeName": lambda _: NodeName(),
     "TaintToleration": lambda _: TaintToleration(),
     "NodeAffinity": _affinity,
     "NodeResourcesFit": _fit,
-    "NodeResourcesBalancedAllocation": lambda args: NodeResourcesBalancedAllocation(
-        _resource_weights(args.get("resources"), f"{args.get('where', '')}.resources")
-    ),
+    "NodeResourcesBalancedAllocation": _balanced,
 }
-
-
-def _filters(
-    arguments: Mapping[str, Mapping[str, Any]], names: set[str]
-) -> tuple[FilterPlugin, ...]:
-    return tuple(_MAKERS[name](arguments.get(name, {})) for name in FILTERS if name in names)
-
-
-def _scores(
-    arguments: Mapping[str, Mapping[str, Any]], weights: Mapping[str, int]
-) -> tuple[tuple[ScorePlugin, int], ...]:
-    return tuple(
-        (_MAKERS[name](arguments.get(name, {})), weights[name])
-        for name in WEIGHTS
-        if weights.get(name)
-    )
+_TAKES_ARGUMENTS = ("NodeAffinity", "NodeResourcesBalancedAllocation", "NodeResourcesFit")
