@@ -50,6 +50,16 @@ def test_small_cluster(profile):
     assert_sums(record)
 
 
+def test_stranded_is_what_is_free_where_the_median_pod_does_not_fit():
+    templates = (pod_template(500), pod_template(2_000), pod_template(3_500))
+    work = pods_at(*[(0.0, None)] * 5, templates=templates, template=(0, 1, 1, 1, 2))
+    # first fit: n0 holds 500 + 2000 (1500 free), n1 2000 + 2000, n2 3500 (500 free), n3 is empty;
+    # the median pod asks for 2000: what is free on n0 and n2 is stranded, n3 could take it
+    nodes = [small_node(f"n{i}") for i in range(4)]
+    samples = small_run(work, nodes=nodes).run().tables["samples"]
+    assert samples["stranded_cpu_milli"][-1] == 1_500 + 500
+
+
 @pytest.mark.skipif(not OPENB.is_dir(), reason="the openb trace is not beside this repository")
 @pytest.mark.parametrize(("time", "load"), [("trace", None), ("load", 0.95)])
 def test_openb(time, load):
