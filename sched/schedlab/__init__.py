@@ -24,6 +24,7 @@ if TYPE_CHECKING:
         Trigger,
         Verdict,
     )
+    from schedlab.scheduling.functions import scheduler
     from schedlab.scheduling.view import ClusterView
 
     __version__: str
@@ -44,6 +45,7 @@ __all__ = [
     "compare",
     "load",
     "run",
+    "scheduler",
     "simulate",
 ]
 
@@ -62,6 +64,7 @@ _HOMES = {
     "compare": "schedlab.experiment.api",
     "load": "schedlab.experiment.results",
     "run": "schedlab.experiment.api",
+    "scheduler": "schedlab.scheduling.functions",
     "simulate": "schedlab.experiment.api",
 }
 

@@ -8,10 +8,11 @@ from schedlab.scheduling import registry
 from schedlab.scheduling.base import PodBatch
 from schedlab.scheduling.registry import SCHEDULERS, describe, load_scheduler
 from schedlab.scheduling.view import ClusterView
-from schedlab.testing.conformance import random_cluster
+from schedlab.testing.conformance import check_scheduler, pending, random_cluster
+from schedlab.testing.runs import pod_template, small_node
 
 OWN = '''
-from schedlab.scheduling.base import Placement
+from schedlab import Placement, Trigger, scheduler
 
 class Mine:
     """Mine."""
@@ -24,6 +25,18 @@ class Mine:
 
 def plain(pods, view, rng):
     return Placement.of(pods)
+
+def each(pod, view):
+    rows = view.feasible(pod)
+    return rows[-1] if len(rows) else None
+
+@scheduler(trigger=Trigger(max_pods=4), tags=frozenset())
+def decorated(pods, view, rng):
+    """Takes four."""
+    return Placement.of(pods)
+
+def odd(pods):
+    return None
 
 instance = Mine(5)
 nothing = 3
@@ -54,6 +67,32 @@ def test_an_instance_and_a_function(own):
     assert answer.node == []
 
 
+def test_a_function_of_one_pod_sees_what_the_pods_before_it_took(own):
+    found = load_scheduler("my_sched.py:each", base=own)
+    state = random_cluster(0, 0)
+    for name in ("a", "b"):
+        state.nodes.add(small_node(name, cpu=1_500))
+    pod_class = state.classes.intern("default", pod_template(1_000).spec, 0)
+    batch = PodBatch([pending(pod_class, row) for row in range(3)])
+    answer = found.schedule(batch, ClusterView(state), Draws(0))
+    assert answer.node == [1, 0, -1]
+    assert answer.reason[2] == "the function chose no node"
+    assert state.node_of == {}
+    assert found.schedule(batch, ClusterView(state), Draws(0)).node == [1, 0, -1]
+    check_scheduler(lambda: load_scheduler("my_sched.py:each", base=own))
+
+
+def test_a_decorated_function(own):
+    found = load_scheduler("my_sched.py:decorated", base=own)
+    assert (found.trigger.max_pods, found.tags, found.__doc__) == (4, frozenset(), "Takes four.")
+
+
+def test_a_file_that_fails_names_the_line_that_did(tmp_path):
+    (tmp_path / "bad.py").write_text("x = 1\n\ny = 1 / 0\n")
+    with pytest.raises(InputError, match=r"bad.py: line 3: expected .*ZeroDivisionError"):
+        load_scheduler("bad.py:X", base=tmp_path)
+
+
 def test_a_class_in_a_module():
     found = load_scheduler("schedlab.scheduling.heuristics:BestFit")
     assert type(found).__name__ == "BestFit"
@@ -79,6 +118,9 @@ def test_an_announced_scheduler(monkeypatch):
         pytest.param("best-fitt", {}, "did you mean 'best-fit'?", id="a typing error"),
         pytest.param("my_sched.py:Mien", {}, "did you mean 'Mine'?", id="no such class"),
         pytest.param("other.py:Mine", {}, "expected a Python file", id="no such file"),
+        pytest.param(":Mine", {}, "expected path/to/file.py:Class", id="no module at all"),
+        pytest.param("..up:Mine", {}, "expected path/to/file.py:Class", id="a relative module"),
+        pytest.param("my_sched.py:odd", {}, "f(pod, view) -> node", id="function of one"),
         pytest.param("no.such.module:X", {}, "a module to import", id="no such module"),
         pytest.param("my_sched.py:Mine", {"wieght": 1}, "did you mean 'weight'?", id="option"),
         pytest.param("my_sched.py:plain", {"x": 1}, "it is a function", id="function option"),

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import inspect
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -20,9 +19,9 @@ from schedlab.experiment.settings import Setting
 from schedlab.record.rundir import RunDir, RunKey, write_run
 from schedlab.record.wallclock import Stopwatch
 from schedlab.rng import Draws
-from schedlab.scheduling.base import Placement, Pod, PodBatch, Scheduler
-from schedlab.scheduling.registry import FunctionScheduler, load_scheduler
-from schedlab.scheduling.view import ClusterView
+from schedlab.scheduling.base import Scheduler
+from schedlab.scheduling.functions import as_scheduler
+from schedlab.scheduling.registry import load_scheduler
 from schedlab.units import parse_duration_us
 from schedlab.workload.clusters import build_cluster
 from schedlab.workload.generate import build_workload
@@ -200,33 +199,6 @@ def compare(
     return joined(parts).compare(metrics, baseline)
 
 
-class PodFunction:
-    """A function that chooses a node for one pod, as a scheduler.
-
-    Parameters
-    ----------
-    function : callable
-        ``function(pod, view)`` returns the row of a node, or None where none will do.
-    """
-
-    def __init__(self, function: Callable[[Pod, ClusterView], int | None]) -> None:
-        self._function = function
-
-    def schedule(self, pods: PodBatch, view: ClusterView, rng: Draws) -> Placement:
-        """Ask the function about each pod, with the earlier ones of the batch in place."""
-        placement = Placement.of(pods)
-        with view.fork() as trial:
-            for i, pod in enumerate(pods):
-                node = self._function(pod, view)
-                if node is None or node < 0:
-                    placement.reason[i] = "the function chose no node"
-                    continue
-                placement.place(i, int(node))
-                if len(pods) > 1:
-                    trial.assume(pod, int(node))
-        return placement
-
-
 def _makers(
     schedulers: Sequence[AnyScheduler] | Mapping[str, AnyScheduler],
 ) -> dict[str, Callable[[], Scheduler]]:
@@ -261,9 +233,8 @@ def _maker(what: AnyScheduler) -> Callable[[], Scheduler]:
     if callable(getattr(what, "schedule", None)):
         return lambda: copy.deepcopy(what)  # type: ignore[return-value]
     if callable(what):
-        if len(inspect.signature(what).parameters) == 2:
-            return lambda: PodFunction(what)
-        return lambda: FunctionScheduler(what)
+        as_scheduler(what)  # a function of another shape is an error now, too
+        return lambda: as_scheduler(what)
     raise InputError("schedulers", found=what, expected="a name, a scheduler or a function")
 
 

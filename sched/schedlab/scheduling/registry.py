@@ -10,16 +10,16 @@ import importlib
 import importlib.util
 import inspect
 import sys
-from collections.abc import Callable, Mapping
+import traceback
+from collections.abc import Mapping
 from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Any
 
 from schedlab.api.invalid import nearest
 from schedlab.errors import InputError
-from schedlab.rng import Draws
-from schedlab.scheduling.base import Placement, PodBatch, Scheduler
-from schedlab.scheduling.view import ClusterView
+from schedlab.scheduling.base import Scheduler
+from schedlab.scheduling.functions import as_scheduler
 
 SCHEDULERS: dict[str, str] = {
     "kube-scheduler": "schedlab.scheduling.kube_scheduler:KubeScheduler",
@@ -34,24 +34,6 @@ SCHEDULERS: dict[str, str] = {
 
 ENTRY_POINTS = "schedlab.schedulers"
 """Entry-point group under which packages announce schedulers of their own."""
-
-
-class FunctionScheduler:
-    """A plain function as a scheduler.
-
-    Parameters
-    ----------
-    function : callable
-        ``function(pods, view, rng) -> Placement``.
-    """
-
-    def __init__(self, function: Callable[[PodBatch, ClusterView, Draws], Placement]) -> None:
-        self._function = function
-        self.__doc__ = function.__doc__
-
-    def schedule(self, pods: PodBatch, view: ClusterView, rng: Draws) -> Placement:
-        """Call the function."""
-        return self._function(pods, view, rng)
 
 
 def describe(name: str) -> str:
@@ -69,7 +51,7 @@ def load_scheduler(
     name : str
         A built-in name, ``path/to/file.py:Class``, ``package.module:Class``, or the name of an
         entry point in the group `ENTRY_POINTS`. In place of a class a function
-        ``f(pods, view, rng)`` will do.
+        ``f(pods, view, rng)`` or ``f(pod, view)`` will do (see `functions.scheduler`).
     options : mapping, optional
         Keyword arguments of the class.
     base : Path, optional
@@ -85,7 +67,7 @@ def load_scheduler(
     if inspect.isfunction(made):
         if given:
             raise InputError(f"{name}: options", found=given, expected="none: it is a function")
-        return FunctionScheduler(made)
+        return as_scheduler(made)
     if isinstance(made, type):
         made = _instantiate(name, made, given, base)
     elif given:
@@ -108,7 +90,12 @@ def _find(name: str, base: Path | None) -> Any:
         return _import(name, name)
     announced = {point.name: point for point in entry_points(group=ENTRY_POINTS)}
     if name in announced:
-        return announced[name].load()
+        try:
+            return announced[name].load()
+        except (ImportError, AttributeError) as error:
+            raise InputError(
+                name, found=announced[name].value, expected=f"an entry point to load: {error}"
+            ) from error
     known = sorted({*SCHEDULERS, *announced})
     raise InputError(
         "scheduler",
@@ -140,6 +127,10 @@ def _instantiate(name: str, kind: type, options: dict[str, Any], base: Path | No
 
 def _import(path: str, name: str) -> Any:
     module, _, attribute = path.rpartition(":")
+    if not all(part.isidentifier() for part in module.split(".")):
+        raise InputError(
+            "scheduler", found=path, expected="path/to/file.py:Class or package.module:Class"
+        )
     try:
         found = importlib.import_module(module)
     except ImportError as error:
@@ -181,4 +172,20 @@ def _import_file(name: str, path: Path) -> Any:
         raise InputError(
             f"line {error.lineno}", found=error.msg, expected="valid Python", file=path
         ) from error
+    except Exception as error:  # whatever a user's file may raise, it is not ours
+        del sys.modules[key]
+        line = _line_in(error, path)
+        raise InputError(
+            f"line {line}" if line else "",
+            found=f"<{type(error).__name__}: {error}>",
+            expected="a module that can be imported",
+            file=path,
+        ) from error
     return module
+
+
+def _line_in(error: BaseException, path: Path) -> int:
+    """Return the last line of a file that an error passed through; 0 = none."""
+    frames = traceback.extract_tb(error.__traceback__)
+    lines = [frame.lineno or 0 for frame in frames if Path(frame.filename) == path]
+    return lines[-1] if lines else 0
