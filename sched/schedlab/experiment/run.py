@@ -40,6 +40,7 @@ from schedlab.record.rundir import (
     write_summary,
 )
 from schedlab.record.wallclock import Stopwatch
+from schedlab.scheduling.warm_up import warm_up
 
 
 @dataclass(frozen=True)
@@ -148,6 +149,7 @@ def execute(spec: RunSpec, root: str, board: tuple[str, int, int] | None = None)
     board : tuple, optional
         Path, size and row of the `Board` to report to.
     """
+    warm_up()
     watch = Stopwatch()
     scenario = scenario_of(spec)
     experiment = scenario.experiment

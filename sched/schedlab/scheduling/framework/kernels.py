@@ -1,31 +1,39 @@
 """Compiled leaf kernels: refresh the rows that changed, then choose, in one call per decision.
 
 A call from Python costs about 0.65 us with ten arrays, so a decision is one call. Every kernel has
-a plain numpy counterpart (the plugins' own `filter` and `score`, `heuristics.rank`) against which
-it is tested. All constants that the kernels use stand in this file: the on-disk cache of compiled
-code does not notice edits elsewhere.
+a plain numpy counterpart (the plugins' own `filter` and `score`, or the formula in `heuristics`)
+against which it is tested. All constants that the kernels use stand in this file: the on-disk cache
+of compiled code does not notice edits elsewhere. It lies beside this file, or in the user's cache
+directory where that can't be written, or where ``NUMBA_CACHE_DIR`` says.
 
 Filter codes are bit masks of resources that do not fit (bit r = row r of the columns).
 """
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Callable
+from typing import Any, TypeVar, cast
 
 import numpy as np
 from numba import njit
-from numpy.typing import NDArray
 
 LEAST, MOST, RATIO = 0, 1, 2
 BEST_FIT, WORST_FIT, DOT_PRODUCT, FIRST_FIT = 0, 1, 2, 3
 MAX_SCORE = 100
 
-I32 = NDArray[np.int32]
-I64 = NDArray[np.int64]
-F64 = NDArray[np.float64]
+F = TypeVar("F", bound=Callable[..., Any])
 
 
-@njit(cache=True, nogil=True)
+def compiled(function: F) -> F:
+    """Compile *function* when it is first called; keep the code on disk where there is a place."""
+    try:
+        kernel = njit(cache=True, nogil=True)(function)
+    except RuntimeError:  # numba found no directory to write to: compile in every process
+        kernel = njit(nogil=True)(function)
+    return cast("F", kernel)
+
+
+@compiled
 def fit_code(n: int, requested: Any, allocatable: Any, resources: Any, amounts: Any) -> Any:
     """Return the bit mask of the resources that a pod asks for and node *n* has not free."""
     code = 0
@@ -36,7 +44,7 @@ def fit_code(n: int, requested: Any, allocatable: Any, resources: Any, amounts: 
     return code
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def count_bits(static_ok: Any, codes: Any, resources: int) -> Any:
     """Return for each resource how many statically feasible nodes lack it, int64 [R]."""
     counts = np.zeros(resources, np.int64)
@@ -48,7 +56,7 @@ def count_bits(static_ok: Any, codes: Any, resources: int) -> Any:
     return counts
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def ratio_score(utilization: int, xs: Any, ys: Any) -> Any:
     """Return the value of a piecewise linear shape at *utilization*, in truncating integers."""
     for i in range(len(xs)):
@@ -63,7 +71,7 @@ def ratio_score(utilization: int, xs: Any, ys: Any) -> Any:
     return ys[len(ys) - 1]
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def fit_score(
     n: int,
     requested: Any,
@@ -103,12 +111,12 @@ def fit_score(
     return total // weight_sum
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def _fraction(n: int, r: int, asked: int, requested: Any, allocatable: Any) -> Any:
     return min(float(requested[r, n] + asked) / float(allocatable[r, n]), 1.0)
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def balanced_score(n: int, requested: Any, allocatable: Any, rows: Any, asked: Any) -> Any:
     """Return NodeResourcesBalancedAllocation's score of node *n*, in upstream's float64 order."""
     count = 0
@@ -134,7 +142,7 @@ def balanced_score(n: int, requested: Any, allocatable: Any, rows: Any, asked: A
     return int((1 - deviation) * MAX_SCORE)
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def refresh_kube(
     changed: Any,
     requested: Any,
@@ -183,7 +191,7 @@ def refresh_kube(
             scores[n] = score
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def choose_kube(  # noqa: C901 - one loop over the nodes, kept whole for the compiler
     order: Any,
     start: int,
@@ -254,7 +262,7 @@ def choose_kube(  # noqa: C901 - one loop over the nodes, kept whole for the com
     return chosen, found, visited
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def refresh_rank(
     changed: Any,
     requested: Any,
@@ -290,7 +298,7 @@ def refresh_rank(
         ranks[n] = -value if mode == BEST_FIT else value
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def choose_rank(static_ok: Any, codes: Any, ranks: Any) -> Any:
     """Return (row of the highest rank, feasible nodes); the first of equals."""
     found = 0
@@ -305,7 +313,7 @@ def choose_rank(static_ok: Any, codes: Any, ranks: Any) -> Any:
     return chosen, found
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def choose_nth(static_ok: Any, codes: Any, start: int, u: float) -> Any:
     """Return (row, feasible nodes): the first feasible row at or after *start*, or a drawn one.
 
