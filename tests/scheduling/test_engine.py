@@ -13,11 +13,12 @@ from schedlab.api.objects import (
     NodeSelectorTerm,
     PreferredSchedulingTerm,
 )
+from schedlab.errors import InputError
 from schedlab.rng import Draws
 from schedlab.scheduling.base import PodBatch
 from schedlab.scheduling.framework import kernels
 from schedlab.scheduling.framework.evaluation import evaluate
-from schedlab.scheduling.framework.interface import fit_error
+from schedlab.scheduling.framework.interface import Depends, fit_error
 from schedlab.scheduling.framework.profiles import Profile, nodes_to_find, read_profiles
 from schedlab.scheduling.heuristics import BestFit, DotProduct, FirstFit, WorstFit
 from schedlab.scheduling.kube_scheduler import KubeScheduler, visiting_order
@@ -321,3 +322,28 @@ def test_a_class_that_slept_through_the_log_sees_the_nodes_as_they_are(kind):
         state.nodes.add(nodes[2])
     assert scheduler.schedule(PodBatch([pod]), view, Draws(0)).node == [2]
     assert view.feasible(pod).tolist() == [2]
+
+
+class Prime:
+    """A plugin of one's own: it looks at what is requested."""
+
+    name = "Prime"
+    depends = Depends.NODE
+
+    def filter(self, pod, nodes, rows):
+        return nodes.requested[0, rows] % 7
+
+    def score(self, pod, nodes, rows):
+        return nodes.requested[0, rows] % 7
+
+
+@pytest.mark.parametrize(
+    "profile",
+    [
+        pytest.param(Profile(filters=(*Profile().filters, Prime())), id="filter"),
+        pytest.param(Profile(scores=(*Profile().scores, (Prime(), 2))), id="score"),
+    ],
+)
+def test_a_plugin_that_would_be_left_out_is_refused(profile):
+    with pytest.raises(InputError, match="found \\['Prime'\\]"):
+        KubeScheduler(profile)

@@ -24,6 +24,7 @@ from schedlab.rng import Draws
 from schedlab.scheduling.base import Placement, Pod, PodBatch
 from schedlab.scheduling.framework.class_cache import ClassCaches, Cursor, StaticVerdicts
 from schedlab.scheduling.framework.filter_cache import explain, request_arrays, static_filters
+from schedlab.scheduling.framework.interface import Depends
 from schedlab.scheduling.framework.kernels import LEAST, MOST, RATIO, choose_kube, refresh_kube
 from schedlab.scheduling.framework.profiles import Profile, nodes_to_find, read_profiles
 from schedlab.scheduling.greedy import Decision, schedule_greedily
@@ -73,6 +74,7 @@ class KubeScheduler:
         if tie_break not in ("random", "first"):
             raise InputError("tie_break", found=tie_break, expected="random or first")
         self.profile = _profile(config, scheduler_name)
+        _check_plugins(self.profile)
         share = percentage_of_nodes_to_score
         self._share = self.profile.percentage_of_nodes_to_score if share is None else share
         if not 0 <= self._share <= 100:
@@ -139,6 +141,21 @@ def _profile(source: Any, name: str | None) -> Profile:
             return profile
     names = ", ".join(profile.scheduler_name for profile in profiles)
     raise InputError("scheduler_name", found=name, expected=f"one of {names}")
+
+
+def _check_plugins(profile: Profile) -> None:
+    """Refuse plugins that the engine would leave out: it compiles the built-in ones."""
+    scored = (TaintToleration, NodeAffinity, NodeResourcesFit, NodeResourcesBalancedAllocation)
+    strange = [
+        plugin.name
+        for plugin in profile.filters
+        if plugin.depends is not Depends.STATIC and not isinstance(plugin, NodeResourcesFit)
+    ]
+    strange += [plugin.name for plugin, _ in profile.scores if not isinstance(plugin, scored)]
+    if strange:
+        raise InputError(
+            "config", found=strange, expected="STATIC filters and the built-in score plugins"
+        )
 
 
 def visiting_order(nodes: NodeColumns) -> NDArray[np.int64]:
