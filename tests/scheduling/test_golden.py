@@ -27,6 +27,7 @@ SAMPLE = sorted(
         "balancedallocation",
         "imagelocality",
         "nodeaffinity",
+        "noderesources",
         "nodeunschedulable",
         "queuesort",
         "schedulinggates",
@@ -124,7 +125,7 @@ def test_every_verdict_and_score_is_the_recorded_one(path):
 
 
 def test_the_sample_is_there():
-    assert len(SAMPLE) == 22
+    assert len(SAMPLE) == 25
     rejecting = Counter()
     for path in SAMPLE:
         _, decisions = read(path)

@@ -19,6 +19,7 @@ from schedlab.api.objects import (
     PriorityClass,
     ResourceRequirements,
 )
+from schedlab.api.requests import pod_requests
 from schedlab.api.unmodelled import reject_unmodelled
 from schedlab.cluster.classes import ClassTable, PodClass
 from schedlab.errors import InputError
@@ -30,6 +31,9 @@ SYSTEM_PRIORITIES = {
     "system-cluster-critical": 2_000_000_000,
     "system-node-critical": 2_000_001_000,
 }
+
+SHARED = ("cpu", "memory")
+"""What containers of one pod can share beyond their requests."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,7 +177,7 @@ class Admission:
 
 
 def _defaulted(spec: PodSpec, priority: int) -> PodSpec:
-    """Return *spec* with requests taken from limits and the resolved priority."""
+    """Return *spec* with requests taken from limits, pod-level ones too, and the priority."""
 
     def with_requests(container: Container) -> Container:
         resources = container.resources
@@ -188,10 +192,38 @@ def _defaulted(spec: PodSpec, priority: int) -> PodSpec:
         )
         return container.model_copy(update={"resources": whole})
 
-    return spec.model_copy(
+    found = spec.model_copy(
         update={
             "containers": tuple(with_requests(c) for c in spec.containers),
             "init_containers": tuple(with_requests(c) for c in spec.init_containers),
             "priority": priority,
         }
     )
+    return _pod_level_defaulted(found)
+
+
+def _pod_level_defaulted(spec: PodSpec) -> PodSpec:
+    """Return *spec* with the pod-level requests that follow from pod-level limits.
+
+    Where a pod states limits as a whole, a missing request is what its containers ask for, and the
+    limit where they ask for nothing; a missing limit of huge pages is what they ask for.
+    """
+    own = spec.resources
+    if own is None or not (own.limits or own.requests):
+        return spec
+    asked = pod_requests(spec.model_copy(update={"resources": None, "overhead": {}}))
+    pages = {
+        name: amount
+        for name, amount in asked.items()
+        if name.startswith("hugepages-") and name not in own.requests
+    }
+    limits = {**pages, **own.limits}
+    if not limits:
+        return spec
+    most = {k: v for k, v in limits.items() if k in SHARED or k.startswith("hugepages-")}
+    needed = {name: asked[name] for name in SHARED if name in asked}
+    requests = Amounts({**most, **needed, **own.requests})
+    whole = ResourceRequirements.model_construct(
+        **{**dict(own), "limits": Amounts(limits), "requests": requests}
+    )
+    return spec.model_copy(update={"resources": whole})
