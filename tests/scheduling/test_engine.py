@@ -18,7 +18,7 @@ from schedlab.rng import Draws
 from schedlab.scheduling.base import PodBatch
 from schedlab.scheduling.framework import kernels
 from schedlab.scheduling.framework.evaluation import evaluate
-from schedlab.scheduling.framework.interface import Depends, fit_error
+from schedlab.scheduling.framework.interface import Cycle, Depends, fit_error
 from schedlab.scheduling.framework.profiles import Profile, nodes_to_find, read_profiles
 from schedlab.scheduling.heuristics import BestFit, DotProduct, FirstFit, WorstFit
 from schedlab.scheduling.kube_scheduler import KubeScheduler, visiting_order
@@ -146,11 +146,11 @@ def test_incremental_decisions_are_those_of_a_fresh_evaluation(profile, seed, sc
                 state.nodes.remove(gone)
         pod = pending(class_of(state, seed, which % 9), row)
         placement = engine.schedule(PodBatch([pod]), view, Draws(seed))
-        found = evaluate(profile, pod.pod_class, state.nodes)
+        found = evaluate(profile, Cycle(state, pod.pod_class, pod))
         assert placement.feasible == [len(found.feasible)]
         if not len(found.feasible):
             assert placement.node == [-1]
-            assert placement.reason[0] == message(profile, pod.pod_class, state.nodes, found)
+            assert placement.reason[0] == message(profile, Cycle(state, pod.pod_class), found)
             continue
         totals = dict(zip(found.feasible.tolist(), found.total.tolist(), strict=True))
         best = [row for row in visiting_order(state.nodes).tolist() if row in totals]
@@ -159,11 +159,11 @@ def test_incremental_decisions_are_those_of_a_fresh_evaluation(profile, seed, sc
             state.add_pod(row, pod.pod_class, placement.node[0])
 
 
-def message(profile, pod, nodes, found):
+def message(profile, cycle, found):
     """Return the message from the verdicts of a fresh evaluation."""
     counts = {}
     for by, code in zip(found.rejected_by.tolist(), found.codes.tolist(), strict=True):
-        for reason in profile.filters[by].reasons(pod, nodes, code):
+        for reason in profile.filters[by].reasons(cycle, -1, code):
             counts[reason] = counts.get(reason, 0) + 1
     return fit_error(len(found.rows), counts)
 
@@ -303,7 +303,7 @@ def test_a_resource_that_no_node_has_ever_named_fits_nowhere(kind):
     assert placement.reason == ["0/3 nodes are available: 3 Insufficient example.com/r29."]
     assert view.feasible(pod).tolist() == []
     assert PodBatch([pod]).requests(view)[last.requests[-1][0]].tolist() == [1]
-    assert evaluate(Profile(), last, state.nodes).feasible.tolist() == []
+    assert evaluate(Profile(), Cycle(state, last)).feasible.tolist() == []
 
 
 @pytest.mark.parametrize("kind", [KubeScheduler, FirstFit], ids=lambda k: k.__name__)
@@ -330,11 +330,11 @@ class Prime:
     name = "Prime"
     depends = Depends.NODE
 
-    def filter(self, pod, nodes, rows):
-        return nodes.requested[0, rows] % 7
+    def filter(self, cycle, rows):
+        return cycle.nodes.requested[0, rows] % 7
 
-    def score(self, pod, nodes, rows):
-        return nodes.requested[0, rows] % 7
+    def score(self, cycle, rows):
+        return cycle.nodes.requested[0, rows] % 7
 
 
 @pytest.mark.parametrize(

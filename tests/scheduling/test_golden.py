@@ -18,6 +18,7 @@ from schedlab.cluster import ClassTable, ClusterState
 from schedlab.cluster.vocabulary import ResourceNames
 from schedlab.controlplane.admission import Admission
 from schedlab.scheduling.framework.evaluation import evaluate
+from schedlab.scheduling.framework.interface import Cycle
 from schedlab.scheduling.framework.profiles import Profile, read_profiles
 
 GOLDEN = Path(__file__).parents[1] / "golden" / "kube-scheduler"
@@ -91,7 +92,8 @@ def test_every_verdict_and_score_is_the_recorded_one(path):
             continue
         profile = replay.profiles[decision.get("profile", "default-scheduler")]
         pod = replay.classes[decision["index"]]
-        found = evaluate(profile, pod, nodes)
+        cycle = Cycle(replay.state, pod)
+        found = evaluate(profile, cycle)
         names = [nodes.names[row] for row in found.rows]
         for k, name in enumerate(names):
             recorded = decision["filtered"].get(name)
@@ -102,8 +104,12 @@ def test_every_verdict_and_score_is_the_recorded_one(path):
             assert recorded is not None, (decision["pod"], name, plugin.name)
             if recorded.get("prefilter"):
                 continue  # PreFilter has ruled the node out before any filter was asked
-            status = plugin.status(pod, nodes, int(found.rows[k]), code).name.replace("_", "")
-            assert (plugin.name, list(plugin.reasons(pod, nodes, code)), status.lower()) == (
+            status = plugin.status(cycle, int(found.rows[k]), code).name.replace("_", "")
+            assert (
+                plugin.name,
+                list(plugin.reasons(cycle, int(found.rows[k]), code)),
+                status.lower(),
+            ) == (
                 recorded["plugin"],
                 sorted(recorded["reasons"]),
                 recorded["code"].lower(),

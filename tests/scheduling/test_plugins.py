@@ -22,7 +22,7 @@ from schedlab.api.objects import (
 )
 from schedlab.api.selectors import node_selector_matches, tolerates_all
 from schedlab.cluster import ClassTable, ClusterState, ResourceNames
-from schedlab.scheduling.framework.interface import Code, fit_error
+from schedlab.scheduling.framework.interface import Code, Cycle, fit_error
 from schedlab.scheduling.plugins import node_affinity, node_name, node_unschedulable
 from schedlab.scheduling.plugins import taint_toleration as taints
 from schedlab.scheduling.plugins.node_resources_balanced_allocation import (
@@ -82,8 +82,8 @@ def test_what_fits(used, asked, reasons):
     state = cluster(small_node(cpu=10, memory=20))
     state.add_pod(0, pod_class(state, *used), 0)
     pod, plugin = pod_class(state, *asked), NodeResourcesFit()
-    (code,) = plugin.filter(pod, state.nodes, rows(state)).tolist()
-    assert (plugin.reasons(pod, state.nodes, code) if code else ()) == reasons
+    (code,) = plugin.filter(Cycle(state, pod), rows(state)).tolist()
+    assert (plugin.reasons(Cycle(state, pod), 0, code) if code else ()) == reasons
     assert state.nodes.fits(0, pod.requests) == (not reasons)
 
 
@@ -104,17 +104,17 @@ def test_extended_resources(args, reasons):
     state = cluster(small_node())
     pod, plugin = pod_class(state, extra={"example.com/fpga": 1}), NodeResourcesFit(args)
     state.nodes.reserve_resources()
-    (code,) = plugin.filter(pod, state.nodes, rows(state)).tolist()
-    assert (plugin.reasons(pod, state.nodes, code) if code else ()) == reasons
+    (code,) = plugin.filter(Cycle(state, pod), rows(state)).tolist()
+    assert (plugin.reasons(Cycle(state, pod), 0, code) if code else ()) == reasons
 
 
 def test_too_many_pods():
     state = cluster(small_node(pods=1))
     state.add_pod(0, pod_class(state), 0)
     plugin, pod = NodeResourcesFit(), pod_class(state, cpu=1)
-    (code,) = plugin.filter(pod, state.nodes, rows(state)).tolist()
-    assert plugin.reasons(pod, state.nodes, code) == ("Too many pods",)
-    assert plugin.status(pod, state.nodes, 0, code) == Code.UNSCHEDULABLE
+    (code,) = plugin.filter(Cycle(state, pod), rows(state)).tolist()
+    assert plugin.reasons(Cycle(state, pod), 0, code) == ("Too many pods",)
+    assert plugin.status(Cycle(state, pod), 0, code) == Code.UNSCHEDULABLE
 
 
 @pytest.mark.parametrize(
@@ -128,8 +128,8 @@ def test_whether_evictions_could_help(cpu, code):
     state = cluster(small_node(cpu=4_000))
     state.add_pod(0, pod_class(state, cpu=2_000), 0)
     plugin, pod = NodeResourcesFit(), pod_class(state, cpu=cpu)
-    (found,) = plugin.filter(pod, state.nodes, rows(state)).tolist()
-    assert plugin.status(pod, state.nodes, 0, found) == code
+    (found,) = plugin.filter(Cycle(state, pod), rows(state)).tolist()
+    assert plugin.status(Cycle(state, pod), 0, found) == code
 
 
 # --- NodeResourcesFit: score (TestLeastAllocatedScoringStrategy and its siblings)
@@ -161,13 +161,13 @@ def test_least_and_most_allocated(strategy, node, used, asked, score):
         state.nodes.nonzero_requested[1, 0] = used[1]
     plugin = NodeResourcesFit(FitArgs(strategy))
     pod = pod_class(state, *asked)
-    assert plugin.score(pod, state.nodes, rows(state)).tolist() == [score]
+    assert plugin.score(Cycle(state, pod), rows(state)).tolist() == [score]
 
 
 def test_a_container_that_asks_nothing_counts_as_100m_and_200mi():
     state = cluster(small_node(cpu=1_000, memory=2_000 << 20))
     # cpu (1000 - 100) x 100 / 1000 = 90, memory (2000 - 200) x 100 / 2000 = 90
-    score = NodeResourcesFit().score(pod_class(state), state.nodes, rows(state))
+    score = NodeResourcesFit().score(Cycle(state, pod_class(state)), rows(state))
     assert score.tolist() == [90]
 
 
@@ -186,7 +186,7 @@ def test_requested_to_capacity_ratio(used, score):
     args = FitArgs("RequestedToCapacityRatio", (("cpu", 1),), shape)
     state = cluster(small_node(cpu=100_000))
     pod = pod_class(state, cpu=used * 1_000) if used else pod_class(state, cpu=1)
-    assert NodeResourcesFit(args).score(pod, state.nodes, rows(state)).tolist() == [score]
+    assert NodeResourcesFit(args).score(Cycle(state, pod), rows(state)).tolist() == [score]
 
 
 def test_weights_and_resources_that_do_not_count():
@@ -194,7 +194,7 @@ def test_weights_and_resources_that_do_not_count():
     args = FitArgs("LeastAllocated", (("cpu", 3), ("memory", 1), ("example.com/gpu", 9)))
     # cpu 50 x 3 + memory 10 x 1 = 160 / 4 = 40; the resource that is not asked for does not count
     pod = pod_class(state, 500, 900)
-    assert NodeResourcesFit(args).score(pod, state.nodes, rows(state)).tolist() == [40]
+    assert NodeResourcesFit(args).score(Cycle(state, pod), rows(state)).tolist() == [40]
 
 
 # --- NodeResourcesBalancedAllocation (TestNodeResourcesBalancedAllocation)
@@ -215,7 +215,7 @@ def test_weights_and_resources_that_do_not_count():
 def test_balance(node, asked, score):
     state = cluster(small_node(cpu=node[0], memory=node[1]))
     plugin, pod = NodeResourcesBalancedAllocation(), pod_class(state, *asked)
-    assert plugin.score(pod, state.nodes, rows(state)).tolist() == [score]
+    assert plugin.score(Cycle(state, pod), rows(state)).tolist() == [score]
 
 
 def test_balance_over_three_resources():
@@ -226,13 +226,13 @@ def test_balance_over_three_resources():
     plugin = NodeResourcesBalancedAllocation((("cpu", 1), ("memory", 1), ("example.com/gpu", 1)))
     pod = pod_class(state, 200, 400, {"example.com/gpu": 3})
     # shares 0.2, 0.4, 0.75, mean 0.45: sqrt((0.0625 + 0.0025 + 0.09) / 3) = 0.2273: 77
-    assert plugin.score(pod, state.nodes, rows(state)).tolist() == [77]
+    assert plugin.score(Cycle(state, pod), rows(state)).tolist() == [77]
 
 
 def test_a_pod_that_asks_nothing_is_not_balanced():
     state, plugin = cluster(small_node()), NodeResourcesBalancedAllocation()
-    assert plugin.skips(pod_class(state), state.nodes)
-    assert not plugin.skips(pod_class(state, cpu=1), state.nodes)
+    assert plugin.pre_score(Cycle(state, pod_class(state)), rows(state))
+    assert not plugin.pre_score(Cycle(state, pod_class(state, cpu=1)), rows(state))
 
 
 # --- TaintToleration (TestTaintTolerationFilter, TestTaintTolerationScore)
@@ -270,11 +270,11 @@ def test_taints(taint, tolerations, passes):
     state = cluster(small_node(taints=taint))
     tolerated = tuple(Toleration.model_validate(t) for t in tolerations)
     pod, plugin = pod_class(state, tolerations=tolerated), taints.TaintToleration()
-    (code,) = plugin.filter(pod, state.nodes, rows(state)).tolist()
+    (code,) = plugin.filter(Cycle(state, pod), rows(state)).tolist()
     assert (code == 0) == passes
     assert passes == tolerates_all(tolerated, taint, ("NoSchedule", "NoExecute"))
     if code:
-        assert plugin.reasons(pod, state.nodes, code) == ("node(s) had untolerated taint(s)",)
+        assert plugin.reasons(Cycle(state, pod), 0, code) == ("node(s) had untolerated taint(s)",)
 
 
 def test_soft_taints_are_counted_and_reversed():
@@ -286,10 +286,10 @@ def test_soft_taints_are_counted_and_reversed():
         small_node("hard", taints=(GPU,)),
     )
     plugin = taints.TaintToleration()
-    raw = plugin.score(pod_class(state), state.nodes, rows(state))
+    raw = plugin.score(Cycle(state, pod_class(state)), rows(state))
     assert raw.tolist() == [0, 1, 2, 0]
-    assert plugin.normalize(raw).tolist() == [100, 50, 0, 100]
-    assert plugin.normalize(np.zeros(3, np.int64)).tolist() == [100, 100, 100]
+    assert plugin.normalize(None, None, raw).tolist() == [100, 50, 0, 100]
+    assert plugin.normalize(None, None, np.zeros(3, np.int64)).tolist() == [100, 100, 100]
 
 
 # --- NodeUnschedulable, NodeName
@@ -314,9 +314,9 @@ def test_cordons(cordoned, tolerations, passes):
     state = cluster(node.model_copy(update={"spec": spec}))
     pod = pod_class(state, tolerations=tuple(Toleration.model_validate(t) for t in tolerations))
     plugin = node_unschedulable.NodeUnschedulable()
-    (code,) = plugin.filter(pod, state.nodes, rows(state)).tolist()
+    (code,) = plugin.filter(Cycle(state, pod), rows(state)).tolist()
     assert (code == 0) == passes
-    assert plugin.reasons(pod, state.nodes, 1) == ("node(s) were unschedulable",)
+    assert plugin.reasons(Cycle(state, pod), 0, 1) == ("node(s) were unschedulable",)
 
 
 @pytest.mark.parametrize(
@@ -330,8 +330,10 @@ def test_cordons(cordoned, tolerations, passes):
 def test_node_name(wanted, codes):
     state = cluster(small_node("n0"), small_node("n1"))
     plugin, pod = node_name.NodeName(), pod_class(state, node_name=wanted)
-    assert plugin.filter(pod, state.nodes, rows(state)).tolist() == codes
-    assert plugin.reasons(pod, state.nodes, 1) == ("node(s) didn't match the requested node name",)
+    assert plugin.filter(Cycle(state, pod), rows(state)).tolist() == codes
+    assert plugin.reasons(Cycle(state, pod), 0, 1) == (
+        "node(s) didn't match the requested node name",
+    )
 
 
 # --- NodeAffinity (TestNodeAffinity, TestNodeAffinityPriority)
@@ -374,10 +376,10 @@ def test_operators(condition, passes):
     state = cluster(small_node(labels=LABELS))
     term = NodeSelectorTerm(match_expressions=(requirement(*condition),))
     pod, plugin = pod_class(state, affinity=required(term)), node_affinity.NodeAffinity()
-    (code,) = plugin.filter(pod, state.nodes, rows(state)).tolist()
+    (code,) = plugin.filter(Cycle(state, pod), rows(state)).tolist()
     assert (code == 0) == passes
     if code:
-        words = plugin.reasons(pod, state.nodes, code)
+        words = plugin.reasons(Cycle(state, pod), 0, code)
         assert words == ("node(s) didn't match Pod's node affinity/selector",)
 
 
@@ -436,7 +438,7 @@ def test_selectors_and_terms(spec, codes):
     state = cluster(
         small_node("n0", labels=LABELS), small_node("n1", labels={"zone": "b", "disk": "hdd"})
     )
-    found = node_affinity.NodeAffinity().filter(pod_class(state, **spec), state.nodes, rows(state))
+    found = node_affinity.NodeAffinity().filter(Cycle(state, pod_class(state, **spec)), rows(state))
     assert (found != 0).astype(int).tolist() == codes
 
 
@@ -453,10 +455,10 @@ def test_preferred_terms_add_their_weights():
     affinity = NodeAffinity(preferred_during_scheduling_ignored_during_execution=terms)
     pod = pod_class(state, affinity=Affinity(node_affinity=affinity))
     plugin = node_affinity.NodeAffinity()
-    raw = plugin.score(pod, state.nodes, rows(state))
+    raw = plugin.score(Cycle(state, pod), rows(state))
     assert raw.tolist() == [40, 10, 0]
-    assert plugin.normalize(raw).tolist() == [100, 25, 0]  # 10 x 100 / 40
-    assert plugin.skips(pod_class(state), state.nodes)
+    assert plugin.normalize(None, None, raw).tolist() == [100, 25, 0]  # 10 x 100 / 40
+    assert plugin.pre_score(Cycle(state, pod_class(state)), rows(state))
 
 
 def test_an_added_affinity_counts_for_every_pod():
@@ -465,9 +467,9 @@ def test_an_added_affinity_counts_for_every_pod():
     plugin = node_affinity.NodeAffinity(added)
     state = cluster(small_node("n0", labels=LABELS), small_node("n1"))
     pod = pod_class(state)
-    codes = plugin.filter(pod, state.nodes, rows(state)).tolist()
+    codes = plugin.filter(Cycle(state, pod), rows(state)).tolist()
     assert codes == [0, node_affinity.ADDED]
-    assert plugin.reasons(pod, state.nodes, codes[1]) == (
+    assert plugin.reasons(Cycle(state, pod), 0, codes[1]) == (
         "node(s) didn't match scheduler-enforced node affinity",
     )
 

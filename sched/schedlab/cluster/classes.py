@@ -6,15 +6,39 @@ class and changed node, instead of once per pod and node, is what makes the mode
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from schedlab.api.objects import PodSpec
+from schedlab.api.objects import PodSpec, PodStatus
 from schedlab.api.requests import nonzero_requests, pod_requests
 from schedlab.cluster.vocabulary import ResourceNames
+from schedlab.errors import InputError
+
+UNIQUE_LABELS = frozenset(
+    {
+        "apps.kubernetes.io/pod-index",
+        "batch.kubernetes.io/controller-uid",
+        "batch.kubernetes.io/job-completion-index",
+        "batch.kubernetes.io/job-name",
+        "controller-uid",
+        "job-name",
+        "statefulset.kubernetes.io/pod-name",
+    }
+)
+"""Labels that controllers give to each pod or Job alone: they part classes only where a selector
+mentions them (see `ClassTable.mention`)."""
+
+
+class HostPort(NamedTuple):
+    """A port of the node that a pod takes."""
+
+    protocol: str
+    ip: str
+    port: int
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -27,6 +51,10 @@ class PodClass:
         Row of the class in its `ClassTable`.
     namespace : str
         Namespace of the pods.
+    labels : mapping of str to str
+        Their labels, but for `UNIQUE_LABELS` that no selector mentions.
+    owner : tuple of (str, str)
+        Kind and name of the controller whose selector default spreading asks for; ("", "") = none.
     spec : PodSpec
         The pod spec, after defaulting.
     priority : int
@@ -36,14 +64,19 @@ class PodClass:
     nonzero : tuple of (int, int)
         Milli-cores and bytes that upstream's LeastAllocated counts: 100m and 200Mi stand in for a
         container that asks for nothing.
+    host_ports : tuple of HostPort
+        Ports that its pods take on their node, without repetition.
     """
 
     id: int
     namespace: str
+    labels: Mapping[str, str]
+    owner: tuple[str, str]
     spec: PodSpec
     priority: int
     requests: tuple[tuple[int, int], ...]
     nonzero: tuple[int, int]
+    host_ports: tuple[HostPort, ...]
 
     def request_vector(self, resources: int) -> NDArray[np.int64]:
         """Return the request as a dense int64 array of shape [*resources*]."""
@@ -66,12 +99,21 @@ class ClassTable:
     resources: ResourceNames
     _classes: list[PodClass] = field(default_factory=list)
     _by_key: dict[tuple[object, ...], PodClass] = field(default_factory=dict)
+    _specs: dict[int, tuple[PodSpec, str]] = field(default_factory=dict)
+    _mentioned: set[str] = field(default_factory=set)
+    _left_out: set[str] = field(default_factory=set)
 
-    def intern(self, namespace: str, spec: PodSpec, priority: int) -> PodClass:
+    def intern(
+        self,
+        namespace: str,
+        spec: PodSpec,
+        priority: int,
+        *,
+        labels: Mapping[str, str] | None = None,
+        owner: tuple[str, str] = ("", ""),
+        status: PodStatus | None = None,
+    ) -> PodClass:
         """Return the class of pods with *spec*.
-
-        Labels and annotations are not part of a class: no modelled plugin looks at a pod's labels,
-        and with them every Deployment would be a class of its own.
 
         Parameters
         ----------
@@ -81,23 +123,66 @@ class ClassTable:
             After defaulting.
         priority : int
             Resolved priority.
+        labels : mapping of str to str, optional
+            Labels of the pods.
+        owner : tuple of (str, str), optional
+            Kind and name of the ReplicaSet, StatefulSet or ReplicationController that owns them.
+        status : PodStatus, optional
+            Where it says what the kubelet granted, that counts (see `api.requests.pod_requests`).
         """
-        key = (namespace, priority, spec.model_dump_json())
+        kept = self._projected(labels or {})
+        granted = ""
+        if status is not None and (status.container_statuses or status.init_container_statuses):
+            granted = status.model_dump_json(
+                include={"container_statuses", "init_container_statuses", "conditions"}
+            )
+        key = (namespace, priority, self._text(spec), tuple(sorted(kept.items())), owner, granted)
         known = self._by_key.get(key)
         if known is None:
-            amounts = {**pod_requests(spec), "pods": 1}
+            amounts = {**pod_requests(spec, status), "pods": 1}
             requests = tuple((self.resources.add(name), n) for name, n in amounts.items() if n)
             known = PodClass(
                 len(self._classes),
                 namespace,
+                kept,
+                owner,
                 spec,
                 priority,
                 tuple(sorted(requests)),
-                nonzero_requests(spec),
+                nonzero_requests(spec, status),
+                host_ports(spec),
             )
             self._classes.append(known)
             self._by_key[key] = known
         return known
+
+    def _projected(self, labels: Mapping[str, str]) -> dict[str, str]:
+        left_out = UNIQUE_LABELS.intersection(labels) - self._mentioned
+        self._left_out |= left_out
+        return {k: v for k, v in labels.items() if k not in left_out}
+
+    def _text(self, spec: PodSpec) -> str:
+        """Return *spec* as text; pods of one template share the object, so it is kept."""
+        known = self._specs.get(id(spec))
+        if known is None:
+            known = self._specs[id(spec)] = (spec, spec.model_dump_json())  # keeps the id alive
+        return known[1]
+
+    def mention(self, keys: Iterable[str]) -> None:
+        """Say that a selector looks at labels *keys* of pods.
+
+        Raises
+        ------
+        InputError
+            One of `UNIQUE_LABELS` is mentioned only after classes have been made without it.
+        """
+        for key in UNIQUE_LABELS.intersection(keys) - self._mentioned:
+            if key in self._left_out:
+                raise InputError(
+                    "labelSelector", found=key, expected="selectors of labels that pods of one "
+                    "template share, or this one before the first pod that has it",
+                )  # fmt: skip
+            self._mentioned.add(key)
 
     def __getitem__(self, class_id: int) -> PodClass:
         return self._classes[class_id]
@@ -107,3 +192,19 @@ class ClassTable:
 
     def __iter__(self) -> Iterator[PodClass]:
         return iter(self._classes)
+
+
+def host_ports(spec: PodSpec) -> tuple[HostPort, ...]:
+    """Return the ports of the node that a pod takes: its containers' and its sidecars'.
+
+    As upstream's ``GetHostPorts``: the empty address is 0.0.0.0, the empty protocol TCP; with
+    *hostNetwork* the API server makes every container port a host port.
+    """
+    containers = [c for c in spec.init_containers if c.restart_policy == "Always"]
+    found: dict[HostPort, None] = {}
+    for container in (*containers, *spec.containers):
+        for port in container.ports:
+            number = port.host_port or (port.container_port if spec.host_network else 0)
+            if number > 0:
+                found[HostPort(port.protocol or "TCP", port.host_ip or "0.0.0.0", number)] = None
+    return tuple(found)

@@ -14,8 +14,12 @@ which costs as much as the changes themselves; copying the columns per trial was
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+
 from schedlab.cluster.classes import ClassTable, PodClass
 from schedlab.cluster.nodes import NodeColumns
+from schedlab.cluster.objects import ClusterObjects
+from schedlab.cluster.terms import TermCounts
 
 
 class ClusterState:
@@ -36,15 +40,39 @@ class ClusterState:
         Pod row -> node row, for every pod that holds resources.
     pods_on : list of dict of int to PodClass
         Pods by node row, in the order in which they were added.
+    placed : dict of int to (dict of int to int)
+        Class -> node row -> number of its pods there, never 0.
+    leaving : set of int
+        Pods that are being deleted: they hold resources, but spreading does not count them.
+    nominated : dict of int to (int, PodClass)
+        Pending pod -> the node that preemption made room on, and its class.
+    objects : ClusterObjects
+        Services, namespaces, budgets, volumes.
+    terms : TermCounts
+        How many pods match a selector, per node.
+    names : sequence or mapping of int to str
+        ``namespace/name`` by pod row.
+    start_us : sequence or mapping of int to int
+        When a pod was started by its kubelet, by pod row; -1 = not yet.
     """
 
-    __slots__ = ("_journal", "_marks", "classes", "node_of", "nodes", "pods_on")
+    __slots__ = ("_journal", "_leaving", "_marks", "classes", "leaving", "names", "node_of",
+                 "nodes", "nominated", "objects", "placed", "pods_on", "start_us",
+                 "terms")  # fmt: skip
 
     def __init__(self, classes: ClassTable, *, scored: bool = True) -> None:
         self.classes = classes
         self.nodes = NodeColumns(classes.resources, scored=scored)
         self.node_of: dict[int, int] = {}
         self.pods_on: list[dict[int, PodClass]] = []
+        self.placed: dict[int, dict[int, int]] = {}
+        self.leaving: set[int] = set()
+        self.nominated: dict[int, tuple[int, PodClass]] = {}
+        self.objects = ClusterObjects()
+        self.names: Sequence[str] | Mapping[int, str] = {}
+        self.start_us: Sequence[int] | Mapping[int, int] = {}
+        self._leaving: dict[int, dict[int, int]] = {}
+        self.terms = TermCounts(classes, self.objects, self.placed, self._leaving)
         self._journal: list[tuple[int, int, PodClass, int]] | None = None
         self._marks = 0
 
@@ -72,6 +100,8 @@ class ClusterState:
         self.node_of[pod] = node
         self.pods_on[node][pod] = pod_class
         self.nodes.charge(node, pod_class.requests, pod_class.nonzero, 1)
+        if self.nodes.scored:
+            self._count(pod, pod_class, node, 1)
         if self._journal is not None:
             self._journal.append((-1, pod, pod_class, node))
 
@@ -81,9 +111,30 @@ class ClusterState:
         if node >= 0:
             pod_class = self.pods_on[node].pop(pod)
             self.nodes.charge(node, pod_class.requests, pod_class.nonzero, -1)
+            if self.nodes.scored:
+                self._count(pod, pod_class, node, -1)
             if self._journal is not None:
                 self._journal.append((1, pod, pod_class, node))
         return node
+
+    def _count(self, pod: int, pod_class: PodClass, node: int, change: int) -> None:
+        _move(self.placed, pod_class.id, node, change)
+        leaving = pod in self.leaving
+        if leaving:
+            _move(self._leaving, pod_class.id, node, change)
+        self.terms.move(pod_class, node, change, leaving=leaving)
+
+    def leave(self, pod: int) -> None:
+        """Note that *pod* is being deleted; it holds what it holds until it is removed."""
+        if pod in self.leaving:
+            return
+        self.leaving.add(pod)
+        node = self.node_of.get(pod, -1)
+        if node >= 0 and self.nodes.scored:
+            pod_class = self.pods_on[node][pod]
+            _move(self._leaving, pod_class.id, node, 1)
+            self.terms.leave(pod_class, node, 1)
+            self.nodes.usage.append(node)
 
     def mark(self) -> int:
         """Start to record changes, or note how far the record goes, for `undo`."""
@@ -107,3 +158,15 @@ class ClusterState:
         self._marks -= 1
         if self._marks:
             self._journal = journal
+
+
+def _move(counts: dict[int, dict[int, int]], class_id: int, node: int, change: int) -> None:
+    """Add *change* to the number of pods of a class on a node, dropping zeros."""
+    nodes = counts.get(class_id)
+    if nodes is None:
+        nodes = counts[class_id] = {}
+    now = nodes.get(node, 0) + change
+    if now:
+        nodes[node] = now
+    else:
+        del nodes[node]

@@ -16,7 +16,7 @@ Ties go to the first node.
 from __future__ import annotations
 
 from schedlab.cluster.classes import PodClass
-from schedlab.cluster.nodes import NodeColumns
+from schedlab.cluster.state import ClusterState
 from schedlab.rng import Draws
 from schedlab.scheduling.base import Placement, Pod, PodBatch
 from schedlab.scheduling.framework.class_cache import ClassCaches
@@ -40,8 +40,8 @@ class _Heuristic:
     def __init__(self, mode: int) -> None:
         filters = Profile().filters
 
-        def cache(pod: PodClass, nodes: NodeColumns) -> FilterCache:
-            return FilterCache(filters, pod, nodes, mode)
+        def cache(pod: PodClass, state: ClusterState) -> FilterCache:
+            return FilterCache(filters, pod, state, mode)
 
         self._caches = ClassCaches(cache, BYTES_PER_NODE)
 
@@ -50,7 +50,7 @@ class _Heuristic:
         nodes = view.state.nodes
 
         def decide(pod: Pod) -> Decision:
-            cache = self._caches.get(pod.pod_class, nodes)
+            cache = self._caches.get(pod.pod_class, view.state)
             cache.refresh(nodes)
             row, feasible = self._choose(pod, cache, rng)
             reason = cache.message(nodes) if row < 0 else ""

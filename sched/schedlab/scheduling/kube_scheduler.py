@@ -19,12 +19,13 @@ from numpy.typing import NDArray
 
 from schedlab.cluster.classes import PodClass
 from schedlab.cluster.nodes import REGION, ZONE, NodeColumns
+from schedlab.cluster.state import ClusterState
 from schedlab.errors import InputError
 from schedlab.rng import Draws
 from schedlab.scheduling.base import Placement, Pod, PodBatch
 from schedlab.scheduling.framework.class_cache import ClassCaches, Cursor, StaticVerdicts
 from schedlab.scheduling.framework.filter_cache import explain, request_arrays, static_filters
-from schedlab.scheduling.framework.interface import Depends
+from schedlab.scheduling.framework.interface import Cycle, Depends, depends_on, skips_score
 from schedlab.scheduling.framework.kernels import LEAST, MOST, RATIO, choose_kube, refresh_kube
 from schedlab.scheduling.framework.profiles import Profile, nodes_to_find, read_profiles
 from schedlab.scheduling.greedy import Decision, schedule_greedily
@@ -91,13 +92,14 @@ class KubeScheduler:
         """Place the pods one after the other."""
         if rng is not self._rng:
             self._rng, self._ties = rng, rng.stream("ties")
-        nodes = view.state.nodes
-        return schedule_greedily(pods, view, lambda pod: self._decide(pod, nodes))
+        state = view.state
+        return schedule_greedily(pods, view, lambda pod: self._decide(pod, state))
 
-    def _cache(self, pod: PodClass, nodes: NodeColumns) -> _ScoreCache:
-        return _ScoreCache(self.profile, pod, nodes)
+    def _cache(self, pod: PodClass, state: ClusterState) -> _ScoreCache:
+        return _ScoreCache(self.profile, pod, state)
 
-    def _decide(self, pod: Pod, nodes: NodeColumns) -> Decision:
+    def _decide(self, pod: Pod, state: ClusterState) -> Decision:
+        nodes = state.nodes
         mark = (id(nodes), nodes.attributes.count)
         if mark != self._order_of:
             self._order, self._order_of = visiting_order(nodes), mark
@@ -105,7 +107,7 @@ class KubeScheduler:
         order = self._order
         if not len(order):
             return Decision(-1, 0, 0, "0/0 nodes are available.")
-        cache = self._caches.get(pod.pod_class, nodes)
+        cache = self._caches.get(pod.pod_class, state)
         cache.refresh(nodes)
         u = self._ties.uniform(pod.key, pod.attempt) if self._random else -1.0
         wanted = nodes_to_find(len(order), self._share)
@@ -149,7 +151,7 @@ def _check_plugins(profile: Profile) -> None:
     strange = [
         plugin.name
         for plugin in profile.filters
-        if plugin.depends is not Depends.STATIC and not isinstance(plugin, NodeResourcesFit)
+        if depends_on(plugin) is not Depends.STATIC and not isinstance(plugin, NodeResourcesFit)
     ]
     strange += [plugin.name for plugin, _ in profile.scores if not isinstance(plugin, scored)]
     if strange:
@@ -181,19 +183,20 @@ def visiting_order(nodes: NodeColumns) -> NDArray[np.int64]:
 class _ScoreCache:
     """Verdicts and scores of one class under a profile."""
 
-    def __init__(self, profile: Profile, pod: PodClass, nodes: NodeColumns) -> None:
+    def __init__(self, profile: Profile, pod: PodClass, state: ClusterState) -> None:
         self._profile = profile
         self._pod = pod
+        self._cycle = Cycle(state, pod)
         self._cursor = Cursor()
         self._message: tuple[tuple[int, int], str] = ((-1, -1), "")
         self._static = static_filters(profile.filters)
-        self.refresh(nodes)
+        self.refresh(state.nodes)
 
     def _build(self, nodes: NodeColumns) -> None:
-        size, pod = nodes.size, self._pod
+        size = nodes.size
         self.codes = np.zeros(size, np.int64)
         self.scores = np.zeros(size, np.int64)
-        self.verdicts = StaticVerdicts.of(self._static, pod, nodes)
+        self.verdicts = StaticVerdicts.of(self._static, self._cycle)
         self._plan = self._make_plan(nodes)
         none = np.zeros(0, np.int64)
         self.weight_taints = self.weight_preferred = 0
@@ -207,8 +210,9 @@ class _ScoreCache:
         fit: list[NDArray[np.int64]] = [np.zeros(0, np.int64)] * 3
         balanced, shape = fit[:2], fit[:2]
         strategy = weight_fit = weight_balanced = 0
+        rows = np.zeros(0, np.int64)
         for plugin, weight in self._profile.scores:
-            if plugin.skips(pod, nodes):
+            if skips_score(plugin, self._cycle, rows):
                 continue
             if isinstance(plugin, NodeResourcesFit):
                 scored = scored_resources(pod, nodes, plugin.args.resources, nonzero=True)
@@ -231,10 +235,10 @@ class _ScoreCache:
         rows = np.arange(nodes.size, dtype=np.int64)
         for plugin, weight in self._profile.scores:
             if isinstance(plugin, TaintToleration):
-                raw = plugin.score(self._pod, nodes, rows)
+                raw = plugin.score(self._cycle, rows)
                 self.taints, self.weight_taints = raw, weight if raw.any() else 0
-            elif isinstance(plugin, NodeAffinity) and not plugin.skips(self._pod, nodes):
-                raw = plugin.score(self._pod, nodes, rows)
+            elif isinstance(plugin, NodeAffinity) and not skips_score(plugin, self._cycle, rows):
+                raw = plugin.score(self._cycle, rows)
                 self.preferred, self.weight_preferred = raw, weight if raw.any() else 0
 
     def refresh(self, nodes: NodeColumns) -> None:
@@ -244,7 +248,7 @@ class _ScoreCache:
             self._build(nodes)
         if cursor.attributes != nodes.attributes.count:
             rows = cursor.changed_attributes(nodes)
-            self.verdicts.refresh(self._static, self._pod, nodes, rows)
+            self.verdicts.refresh(self._static, self._cycle, rows)
             self._score_static(nodes)
         if cursor.usage != nodes.usage.count:
             refresh_kube(
@@ -261,6 +265,6 @@ class _ScoreCache:
         """Return why the class fits nowhere, in kube-scheduler's words."""
         now = (nodes.usage.count, nodes.attributes.count)
         if self._message[0] != now:
-            text = explain(self._profile.filters, self._pod, nodes, self.verdicts, self.codes)
+            text = explain(self._profile.filters, self._cycle, self.verdicts, self.codes)
             self._message = (now, text)
         return self._message[1]

@@ -18,7 +18,8 @@ from numpy.typing import NDArray
 
 from schedlab.cluster.classes import PodClass
 from schedlab.cluster.nodes import NodeColumns
-from schedlab.scheduling.framework.interface import FilterPlugin
+from schedlab.cluster.state import ClusterState
+from schedlab.scheduling.framework.interface import Cycle, FilterPlugin
 
 BUDGET_BYTES = 256 << 20
 """Memory that the caches of one scheduler may take."""
@@ -46,31 +47,28 @@ class StaticVerdicts:
     reasons: Counter[str] | None = None
 
     @classmethod
-    def of(
-        cls, filters: tuple[tuple[int, FilterPlugin], ...], pod: PodClass, nodes: NodeColumns
-    ) -> StaticVerdicts:
+    def of(cls, filters: tuple[tuple[int, FilterPlugin], ...], cycle: Cycle) -> StaticVerdicts:
         """Ask *filters*, each with its index in the profile, about all nodes."""
-        size = nodes.size
+        size = cycle.nodes.size
         verdicts = cls(
             np.zeros(size, np.bool_), np.full(size, -1, np.int8), np.zeros(size, np.int64)
         )
-        verdicts.refresh(filters, pod, nodes, np.arange(size, dtype=np.int64))
+        verdicts.refresh(filters, cycle, np.arange(size, dtype=np.int64))
         return verdicts
 
     def refresh(
         self,
         filters: tuple[tuple[int, FilterPlugin], ...],
-        pod: PodClass,
-        nodes: NodeColumns,
+        cycle: Cycle,
         rows: NDArray[np.int64],
     ) -> None:
         """Ask again about *rows*."""
-        passed = nodes.present[rows].copy()
+        passed = cycle.nodes.present[rows].copy()
         self.reasons = None
         self.plugin[rows] = -1
         self.code[rows] = 0
         for index, plugin in filters:
-            codes = plugin.filter(pod, nodes, rows)
+            codes = plugin.filter(cycle, rows)
             new = passed & (codes != 0)
             self.plugin[rows[new]] = index
             self.code[rows[new]] = codes[new]
@@ -136,23 +134,23 @@ class ClassCaches(Generic[C]):
         What one cache takes per node, to keep within `BUDGET_BYTES`.
     """
 
-    def __init__(self, make: Callable[[PodClass, NodeColumns], C], bytes_per_node: int) -> None:
+    def __init__(self, make: Callable[[PodClass, ClusterState], C], bytes_per_node: int) -> None:
         self._make = make
         self._bytes_per_node = bytes_per_node
         self._caches: OrderedDict[int, C] = OrderedDict()
-        self._nodes: NodeColumns | None = None
+        self._state: ClusterState | None = None
 
-    def get(self, pod: PodClass, nodes: NodeColumns) -> C:
+    def get(self, pod: PodClass, state: ClusterState) -> C:
         """Return the cache of a class, a fresh one where there is none."""
-        if nodes is not self._nodes:
+        if state is not self._state:
             self._caches.clear()
-            self._nodes = nodes
+            self._state = state
         cache = self._caches.get(pod.id)
         if cache is None:
-            limit = max(16, BUDGET_BYTES // max(1, nodes.size * self._bytes_per_node))
+            limit = max(16, BUDGET_BYTES // max(1, state.nodes.size * self._bytes_per_node))
             while len(self._caches) >= limit:
                 self._caches.popitem(last=False)
-            cache = self._caches[pod.id] = self._make(pod, nodes)
+            cache = self._caches[pod.id] = self._make(pod, state)
         else:
             self._caches.move_to_end(pod.id)
         return cache

@@ -6,31 +6,55 @@ between decisions. It explains decisions, and it is the oracle that the engine i
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
 
-from schedlab.cluster.classes import PodClass
-from schedlab.cluster.nodes import NodeColumns
-from schedlab.scheduling.framework.interface import Rows, Scores
+from schedlab.cluster.state import ClusterState
+from schedlab.scheduling.framework.interface import (
+    Code,
+    Cycle,
+    Rejection,
+    Rows,
+    Scores,
+    normalized,
+    prepared,
+    skips_score,
+)
 from schedlab.scheduling.framework.profiles import Profile
 
+PREFILTER = -2
+"""In `Evaluation.rejected_by`: a PreFilter's set of nodes leaves the node out."""
 
-@dataclass(frozen=True)
+
+@dataclass
 class Evaluation:
-    """Verdicts and scores of one class over the nodes of a cluster.
+    """Verdicts and scores of one pod over the nodes of a cluster.
 
     Attributes
     ----------
     rows : int64 array of shape [N]
         Rows of the nodes, increasing.
+    rejection : tuple of (str, Rejection), optional
+        The plugin whose PreFilter says that no node will do, and why; nothing else was asked then.
+    only : frozenset of str, optional
+        Names of the nodes that the PreFilters leave.
+    only_by : tuple of str
+        The plugins that said so.
+    skip_filter : list of str
+        Plugins whose PreFilter said that their filter has nothing to say.
     rejected_by : int64 array of shape [N]
-        Index of the first filter plugin that rejects each node; -1 = feasible.
+        Index (into the profile's filters) of the first that rejects each node; -1 = feasible;
+        `PREFILTER` = not among *only*.
     codes : int64 array of shape [N]
         Its code.
     feasible : int64 array of shape [F]
         Rows of the feasible nodes.
+    skip_score : list of str
+        Plugins whose PreScore took them out.
     raw, weighted : dict of str to int64 array of shape [F]
         Raw scores, and normalised scores times weight, by plugin; plugins that skip are absent.
     total : int64 array of shape [F]
@@ -41,29 +65,139 @@ class Evaluation:
     rejected_by: NDArray[np.int64]
     codes: NDArray[np.int64]
     feasible: Rows
-    raw: dict[str, Scores]
-    weighted: dict[str, Scores]
-    total: Scores
+    rejection: tuple[str, Rejection] | None = None
+    only: frozenset[str] | None = None
+    only_by: tuple[str, ...] = ()
+    skip_filter: list[str] = field(default_factory=list)
+    skip_score: list[str] = field(default_factory=list)
+    raw: dict[str, Scores] = field(default_factory=dict)
+    weighted: dict[str, Scores] = field(default_factory=dict)
+    total: Scores = field(default_factory=lambda: np.zeros(0, np.int64))
 
 
-def evaluate(profile: Profile, pod: PodClass, nodes: NodeColumns) -> Evaluation:
-    """Run all filters and scores of *profile* for a class."""
-    nodes.reserve_resources()
-    rows = np.flatnonzero(nodes.present[: nodes.size]).astype(np.int64)
-    rejected_by = np.full(len(rows), -1, np.int64)
-    codes = np.zeros(len(rows), np.int64)
-    for index, plugin in enumerate(profile.filters):
-        found = plugin.filter(pod, nodes, rows)
-        new = (found != 0) & (rejected_by < 0)
-        rejected_by[new] = index
-        codes[new] = found[new]
-    feasible = rows[rejected_by < 0]
-    raw: dict[str, Scores] = {}
-    weighted: dict[str, Scores] = {}
-    total = np.zeros(len(feasible), np.int64)
+def evaluate(profile: Profile, cycle: Cycle) -> Evaluation:
+    """Run all filters and scores of *profile* for the pod of *cycle*."""
+    found = evaluate_filters(profile, cycle)
+    found.total = np.zeros(len(found.feasible), np.int64)
+    if not len(found.feasible):
+        return found
+    for plugin in profile.plugins("pre_score"):
+        if skips_score(plugin, cycle, found.feasible):
+            found.skip_score.append(plugin.name)
     for scorer, weight in profile.scores:
-        if len(feasible) and not scorer.skips(pod, nodes):
-            raw[scorer.name] = scorer.score(pod, nodes, feasible)
-            weighted[scorer.name] = scorer.normalize(raw[scorer.name]) * weight
-            total += weighted[scorer.name]
-    return Evaluation(rows, rejected_by, codes, feasible, raw, weighted, total)
+        if scorer.name not in found.skip_score:
+            raw = found.raw[scorer.name] = scorer.score(cycle, found.feasible)
+            scaled = normalized(scorer, cycle, found.feasible, raw)
+            found.weighted[scorer.name] = scaled * weight
+            found.total += found.weighted[scorer.name]
+    return found
+
+
+def evaluate_filters(profile: Profile, cycle: Cycle) -> Evaluation:
+    """Run the PreFilters and filters of *profile*, nominated pods considered."""
+    cycle.nodes.reserve_resources()
+    rows = cycle.rows()
+    found = Evaluation(
+        rows, np.full(len(rows), -1, np.int64), np.zeros(len(rows), np.int64), rows[:0]
+    )
+    if not run_pre_filters(profile, cycle, found):
+        return found
+    if found.only is not None:
+        names = cycle.nodes.names
+        out = np.array([names[row] not in found.only for row in rows.tolist()], np.bool_)
+        found.rejected_by[out] = PREFILTER
+    asked = found.rejected_by == -1
+    by, codes = first_rejections(profile, cycle, found.skip_filter, rows[asked])
+    found.rejected_by[asked], found.codes[asked] = by, codes
+    _reject_for_nominated(profile, cycle, found)
+    found.feasible = rows[found.rejected_by == -1]
+    return found
+
+
+def run_pre_filters(profile: Profile, cycle: Cycle, found: Evaluation) -> bool:
+    """Run the PreFilters into *found*; return whether any node can still do."""
+    for plugin in profile.plugins("pre_filter"):
+        answer = prepared(plugin, cycle)
+        if answer.rejection is not None:
+            found.rejection = (plugin.name, answer.rejection)
+            return False
+        if answer.skip:
+            found.skip_filter.append(plugin.name)
+            continue
+        if answer.nodes is not None:
+            found.only = answer.nodes if found.only is None else found.only & answer.nodes
+            found.only_by += (plugin.name,)
+            if not found.only:
+                found.rejection = (plugin.name, _contradiction(found.only_by))
+                return False
+    return True
+
+
+def _contradiction(plugins: tuple[str, ...]) -> Rejection:
+    if len(plugins) == 1:
+        words = f"node(s) didn't satisfy plugin {plugins[0]}"
+    else:
+        words = f"node(s) didn't satisfy plugin(s) [{' '.join(sorted(plugins))}] simultaneously"
+    return Rejection(Code.UNSCHEDULABLE_AND_UNRESOLVABLE, (words,))
+
+
+def first_rejections(
+    profile: Profile, cycle: Cycle, skipped: list[str], rows: Rows
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Return, per row, the index of the first filter that rejects it (-1 = none) and its code."""
+    by = np.full(len(rows), -1, np.int64)
+    codes = np.zeros(len(rows), np.int64)
+    open_rows = np.arange(len(rows))
+    for index, plugin in enumerate(profile.filters):
+        if plugin.name in skipped or not len(open_rows):
+            continue
+        answer = plugin.filter(cycle, rows[open_rows])
+        rejected = answer != 0
+        by[open_rows[rejected]] = index
+        codes[open_rows[rejected]] = answer[rejected]
+        open_rows = open_rows[~rejected]
+    return by, codes
+
+
+def _reject_for_nominated(profile: Profile, cycle: Cycle, found: Evaluation) -> None:
+    """Ask again about nodes that hold nominations, with the nominated pods in place.
+
+    A node has to pass both with and without them (upstream: they may never arrive).
+    """
+    pending = rivals(cycle)
+    if not pending:
+        return
+    for index, row in enumerate(found.rows.tolist()):
+        if row not in pending or found.rejected_by[index] == PREFILTER:
+            continue
+        with nominated_in_place(cycle.state, pending[row]):
+            crowded = Cycle(cycle.state, cycle.pod_class, cycle.pod)
+            again = Evaluation(found.rows, found.rejected_by, found.codes, found.feasible)
+            run_pre_filters(profile, crowded, again)
+            one = np.array([row], np.int64)
+            by, codes = first_rejections(profile, crowded, found.skip_filter, one)
+        if by[0] >= 0:  # the pass with them comes first, so its verdict is the one told
+            found.rejected_by[index], found.codes[index] = by[0], codes[0]
+
+
+def rivals(cycle: Cycle) -> dict[int, list[int]]:
+    """Return the nominated pods that a pod has to leave room for, by node: not less important."""
+    own = -1 if cycle.pod is None else cycle.pod.row
+    found: dict[int, list[int]] = {}
+    for pod, (node, pod_class) in cycle.state.nominated.items():
+        if pod != own and pod_class.priority >= cycle.pod_class.priority:
+            found.setdefault(node, []).append(pod)
+    return found
+
+
+@contextmanager
+def nominated_in_place(state: ClusterState, pods: list[int]) -> Iterator[None]:
+    """Let nominated *pods* hold what they ask for on their nodes, for a while."""
+    mark = state.mark()
+    try:
+        for pod in pods:
+            node, pod_class = state.nominated[pod]
+            state.add_pod(pod, pod_class, node)
+        yield
+    finally:
+        state.undo(mark)

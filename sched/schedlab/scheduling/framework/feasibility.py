@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from schedlab.cluster.classes import PodClass
-from schedlab.cluster.nodes import NodeColumns
+from schedlab.cluster.state import ClusterState
 from schedlab.scheduling.base import Pod
 from schedlab.scheduling.framework.class_cache import ClassCaches
 from schedlab.scheduling.framework.filter_cache import BYTES_PER_NODE, FilterCache
@@ -27,15 +27,15 @@ class Feasibility:
         self._view = view
         filters = Profile().filters
 
-        def cache(pod: PodClass, nodes: NodeColumns) -> FilterCache:
-            return FilterCache(filters, pod, nodes)
+        def cache(pod: PodClass, state: ClusterState) -> FilterCache:
+            return FilterCache(filters, pod, state)
 
         self._caches = ClassCaches(cache, BYTES_PER_NODE)
 
     def _cache(self, pod: Pod) -> FilterCache:
-        nodes = self._view.nodes
-        found = self._caches.get(pod.pod_class, nodes)
-        found.refresh(nodes)
+        state = self._view.state
+        found = self._caches.get(pod.pod_class, state)
+        found.refresh(state.nodes)
         return found
 
     def rows(self, pod: Pod) -> NDArray[np.int64]:

@@ -12,8 +12,15 @@ from numpy.typing import NDArray
 
 from schedlab.cluster.classes import PodClass
 from schedlab.cluster.nodes import NodeColumns
+from schedlab.cluster.state import ClusterState
 from schedlab.scheduling.framework.class_cache import Cursor, StaticVerdicts
-from schedlab.scheduling.framework.interface import Depends, FilterPlugin, fit_error
+from schedlab.scheduling.framework.interface import (
+    Cycle,
+    Depends,
+    FilterPlugin,
+    depends_on,
+    fit_error,
+)
 from schedlab.scheduling.framework.kernels import FIRST_FIT, count_bits, refresh_rank
 from schedlab.scheduling.plugins.node_resources_fit import NodeResourcesFit
 
@@ -22,7 +29,7 @@ BYTES_PER_NODE = 26
 
 def static_filters(filters: tuple[FilterPlugin, ...]) -> tuple[tuple[int, FilterPlugin], ...]:
     """Return the STATIC plugins among *filters*, each with its index."""
-    return tuple((i, f) for i, f in enumerate(filters) if f.depends is Depends.STATIC)
+    return tuple((i, f) for i, f in enumerate(filters) if depends_on(f) is Depends.STATIC)
 
 
 def request_arrays(
@@ -48,8 +55,8 @@ class FilterCache:
         In order; STATIC ones, and NodeResourcesFit.
     pod : PodClass
         The class.
-    nodes : NodeColumns
-        The nodes.
+    state : ClusterState
+        The cluster.
     mode : int, default FIRST_FIT
         Which rank, a constant of `schedlab.scheduling.framework.kernels`.
 
@@ -63,14 +70,14 @@ class FilterCache:
         Rank under *mode*, the higher the better.
     """
 
-    __slots__ = ("_cursor", "_filters", "_largest", "_message", "_mode", "_request", "codes",
-                 "pod", "ranks", "verdicts")  # fmt: skip
+    __slots__ = ("_cursor", "_cycle", "_filters", "_largest", "_message", "_mode", "_request",
+                 "codes", "pod", "ranks", "verdicts")  # fmt: skip
 
     def __init__(
         self,
         filters: tuple[FilterPlugin, ...],
         pod: PodClass,
-        nodes: NodeColumns,
+        state: ClusterState,
         mode: int = FIRST_FIT,
     ) -> None:
         self._filters = filters
@@ -78,13 +85,14 @@ class FilterCache:
         self._cursor = Cursor()
         self._message: tuple[tuple[int, int], str] = ((-1, -1), "")
         self.pod = pod
-        self.refresh(nodes)
+        self._cycle = Cycle(state, pod)
+        self.refresh(state.nodes)
 
     def _build(self, nodes: NodeColumns) -> None:
         self._request = request_arrays(self._filters, self.pod, nodes)
         self.codes = np.zeros(nodes.size, np.int64)
         self.ranks = np.zeros(nodes.size, np.float64)
-        self.verdicts = StaticVerdicts.of(static_filters(self._filters), self.pod, nodes)
+        self.verdicts = StaticVerdicts.of(static_filters(self._filters), self._cycle)
         self._largest = nodes.allocatable.max(axis=1, initial=0).clip(min=1)
 
     def refresh(self, nodes: NodeColumns) -> None:
@@ -94,7 +102,7 @@ class FilterCache:
             self._build(nodes)
         if cursor.attributes != nodes.attributes.count:
             rows = cursor.changed_attributes(nodes)
-            self.verdicts.refresh(static_filters(self._filters), self.pod, nodes, rows)
+            self.verdicts.refresh(static_filters(self._filters), self._cycle, rows)
             largest = nodes.allocatable.max(axis=1, initial=0).clip(min=1)
             if not np.array_equal(largest, self._largest):
                 self._largest, cursor.usage = largest, -1
@@ -118,38 +126,38 @@ class FilterCache:
         """Return why the class fits nowhere, in kube-scheduler's words."""
         now = (nodes.usage.count, nodes.attributes.count)
         if self._message[0] != now:
-            text = explain(self._filters, self.pod, nodes, self.verdicts, self.codes)
+            text = explain(self._filters, self._cycle, self.verdicts, self.codes)
             self._message = (now, text)
         return self._message[1]
 
 
 def explain(
     filters: tuple[FilterPlugin, ...],
-    pod: PodClass,
-    nodes: NodeColumns,
+    cycle: Cycle,
     verdicts: StaticVerdicts,
     codes: NDArray[np.int64],
 ) -> str:
     """Return kube-scheduler's message for a class that fits nowhere, from its cached verdicts."""
     if verdicts.reasons is None:
-        verdicts.reasons = _static_reasons(filters, pod, nodes, verdicts)
+        verdicts.reasons = _static_reasons(filters, cycle, verdicts)
     counts = dict(verdicts.reasons)
+    nodes = cycle.nodes
     fit = next((f for f in filters if isinstance(f, NodeResourcesFit)), None)
     if fit is not None:
         short = count_bits(verdicts.ok, codes, len(nodes.resources))
         for resource in short.nonzero()[0].tolist():
-            for reason in fit.reasons(pod, nodes, 1 << resource):
+            for reason in fit.reasons(cycle, -1, 1 << resource):
                 counts[reason] = counts.get(reason, 0) + int(short[resource])
     return fit_error(len(nodes.row_of), counts)
 
 
 def _static_reasons(
-    filters: tuple[FilterPlugin, ...], pod: PodClass, nodes: NodeColumns, verdicts: StaticVerdicts
+    filters: tuple[FilterPlugin, ...], cycle: Cycle, verdicts: StaticVerdicts
 ) -> Counter[str]:
     counts: Counter[str] = Counter()
     for index, plugin in static_filters(filters):
         rejected = verdicts.code[verdicts.plugin == index]
         for code, count in zip(*np.unique(rejected, return_counts=True), strict=True):
-            for reason in plugin.reasons(pod, nodes, int(code)):
+            for reason in plugin.reasons(cycle, -1, int(code)):
                 counts[reason] += int(count)
     return counts

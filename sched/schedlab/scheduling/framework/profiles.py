@@ -98,6 +98,11 @@ class Profile:
     )
     percentage_of_nodes_to_score: int = 0
 
+    def plugins(self, point: str) -> tuple[Any, ...]:
+        """Return the plugins that take part in an extension point (a method name), in order."""
+        every = {id(p): p for p in (*self.filters, *(plugin for plugin, _ in self.scores))}
+        return tuple(plugin for plugin in every.values() if hasattr(plugin, point))
+
 
 def nodes_to_find(size: int, percentage: int) -> int:
     """Return how many feasible nodes end the search, as upstream's numFeasibleNodesToFind.

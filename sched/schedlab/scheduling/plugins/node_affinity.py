@@ -26,6 +26,7 @@ from schedlab.cluster.nodes import NodeColumns
 from schedlab.scheduling.framework.interface import (
     Code,
     Codes,
+    Cycle,
     Depends,
     Rows,
     Scores,
@@ -54,10 +55,10 @@ class NodeAffinity:
     def __init__(self, added: NodeAffinityTerms | None = None) -> None:
         self._added = added
 
-    def filter(self, pod: PodClass, nodes: NodeColumns, rows: Rows) -> Codes:
+    def filter(self, cycle: Cycle, rows: Rows) -> Codes:
         """Return `ADDED` or `POD` where the profile's or the pod's own terms don't match."""
+        nodes, spec = cycle.nodes, cycle.pod_class.spec
         codes = np.zeros(len(rows), np.int64)
-        spec = pod.spec
         good = np.ones(len(rows), np.bool_)
         for key, value in spec.node_selector.items():
             good &= _equals(nodes, rows, key, value)
@@ -74,11 +75,11 @@ class NodeAffinity:
                 codes[~selector_mask(required, nodes, rows)] = ADDED
         return codes
 
-    def reasons(self, pod: PodClass, nodes: NodeColumns, code: int) -> tuple[str, ...]:
+    def reasons(self, cycle: Cycle, row: int, code: int) -> tuple[str, ...]:
         """Return upstream's words."""
         return (REASON_ADDED if code == ADDED else REASON,)
 
-    def status(self, pod: PodClass, nodes: NodeColumns, row: int, code: int) -> Code:
+    def status(self, cycle: Cycle, row: int, code: int) -> Code:
         """Return that evictions can't help."""
         return Code.UNSCHEDULABLE_AND_UNRESOLVABLE
 
@@ -91,18 +92,18 @@ class NodeAffinity:
             terms += self._added.preferred_during_scheduling_ignored_during_execution
         return terms
 
-    def skips(self, pod: PodClass, nodes: NodeColumns) -> bool:
+    def pre_score(self, cycle: Cycle, rows: Rows) -> bool:
         """Return whether neither the pod nor the profile prefers any node."""
-        return not self._preferred(pod)
+        return not self._preferred(cycle.pod_class)
 
-    def score(self, pod: PodClass, nodes: NodeColumns, rows: Rows) -> Scores:
+    def score(self, cycle: Cycle, rows: Rows) -> Scores:
         """Sum the weights of the preferred terms that match."""
         total = np.zeros(len(rows), np.int64)
-        for preferred in self._preferred(pod):
-            total += preferred.weight * term_mask(preferred.preference, nodes, rows)
+        for preferred in self._preferred(cycle.pod_class):
+            total += preferred.weight * term_mask(preferred.preference, cycle.nodes, rows)
         return total
 
-    def normalize(self, raw: Scores) -> Scores:
+    def normalize(self, cycle: Cycle, rows: Rows, raw: Scores) -> Scores:
         """Scale by the maximum over the feasible nodes."""
         return default_normalize(raw, reverse=False)
 

@@ -9,9 +9,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from schedlab.cluster.classes import PodClass
-from schedlab.cluster.nodes import NodeColumns
-from schedlab.scheduling.framework.interface import MAX_NODE_SCORE, Depends, Rows, Scores
+from schedlab.scheduling.framework.interface import MAX_NODE_SCORE, Cycle, Depends, Rows, Scores
 from schedlab.scheduling.plugins.node_resources import (
     DEFAULT_RESOURCES,
     ResourceWeights,
@@ -35,13 +33,15 @@ class NodeResourcesBalancedAllocation:
     def __init__(self, resources: ResourceWeights = DEFAULT_RESOURCES) -> None:
         self.resources = resources
 
-    def skips(self, pod: PodClass, nodes: NodeColumns) -> bool:
+    def pre_score(self, cycle: Cycle, rows: Rows) -> bool:
         """Return whether the pod asks for none of the resources."""
-        return not scored_resources(pod, nodes, self.resources, nonzero=False).asked.any()
+        scored = scored_resources(cycle.pod_class, cycle.nodes, self.resources, nonzero=False)
+        return not scored.asked.any()
 
-    def score(self, pod: PodClass, nodes: NodeColumns, rows: Rows) -> Scores:
+    def score(self, cycle: Cycle, rows: Rows) -> Scores:
         """Return the evenness of each row."""
-        scored = scored_resources(pod, nodes, self.resources, nonzero=False)
+        nodes = cycle.nodes
+        scored = scored_resources(cycle.pod_class, nodes, self.resources, nonzero=False)
         used, capacity = used_and_capacity(scored, nodes, rows, nonzero=False)
         out = np.zeros(len(rows), np.int64)
         for i in range(len(rows)):
@@ -53,7 +53,7 @@ class NodeResourcesBalancedAllocation:
             out[i] = int((1 - _deviation(shares)) * MAX_NODE_SCORE)
         return out
 
-    def normalize(self, raw: Scores) -> Scores:
+    def normalize(self, cycle: Cycle, rows: Rows, raw: Scores) -> Scores:
         """Return the scores as they are: they lie in 0 .. 100."""
         return raw
 

@@ -18,6 +18,7 @@ from schedlab.scheduling.framework.interface import (
     MAX_NODE_SCORE,
     Code,
     Codes,
+    Cycle,
     Depends,
     Rows,
     Scores,
@@ -85,38 +86,35 @@ class NodeResourcesFit:
             if row <= PODS or self.args.counts(nodes.resources[row])
         )
 
-    def filter(self, pod: PodClass, nodes: NodeColumns, rows: Rows) -> Codes:
+    def filter(self, cycle: Cycle, rows: Rows) -> Codes:
         """Return a bit mask of the resources that don't fit, bit r for row r."""
+        nodes = cycle.nodes
         codes = np.zeros(len(rows), np.int64)
-        for resource, amount in self.wanted(pod, nodes):
+        for resource, amount in self.wanted(cycle.pod_class, nodes):
             free = nodes.allocatable[resource, rows] - nodes.requested[resource, rows]
             codes |= np.where(amount > free, 1 << resource, 0)
         return codes
 
-    def reasons(self, pod: PodClass, nodes: NodeColumns, code: int) -> tuple[str, ...]:
+    def reasons(self, cycle: Cycle, row: int, code: int) -> tuple[str, ...]:
         """Return "Too many pods" and "Insufficient <resource>" for each bit."""
         words = []
-        for resource, name in enumerate(nodes.resources):
+        for resource, name in enumerate(cycle.nodes.resources):
             if code >> resource & 1:
                 words.append("Too many pods" if resource == PODS else f"Insufficient {name}")
         return tuple(sorted(words))
 
-    def status(self, pod: PodClass, nodes: NodeColumns, row: int, code: int) -> Code:
+    def status(self, cycle: Cycle, row: int, code: int) -> Code:
         """Return whether an empty node would do."""
-        for resource, amount in pod.requests:
-            over = amount > nodes.allocatable[resource, row]
+        for resource, amount in cycle.pod_class.requests:
+            over = amount > cycle.nodes.allocatable[resource, row]
             if code >> resource & 1 and over and resource != PODS:
                 return Code.UNSCHEDULABLE_AND_UNRESOLVABLE
         return Code.UNSCHEDULABLE
 
-    def skips(self, pod: PodClass, nodes: NodeColumns) -> bool:
-        """Return False: every pod is scored."""
-        return False
-
-    def score(self, pod: PodClass, nodes: NodeColumns, rows: Rows) -> Scores:
+    def score(self, cycle: Cycle, rows: Rows) -> Scores:
         """Return the weighted mean over the scored resources, truncated."""
-        args = self.args
-        scored = scored_resources(pod, nodes, args.resources, nonzero=True)
+        args, nodes = self.args, cycle.nodes
+        scored = scored_resources(cycle.pod_class, nodes, args.resources, nonzero=True)
         used, capacity = used_and_capacity(scored, nodes, rows, nonzero=True)
         offered = capacity > 0
         size = np.where(offered, capacity, 1)
@@ -136,7 +134,7 @@ class NodeResourcesFit:
             mean = total // np.maximum(weight, 1)
         return np.where(weight == 0, 0, mean)
 
-    def normalize(self, raw: Scores) -> Scores:
+    def normalize(self, cycle: Cycle, rows: Rows, raw: Scores) -> Scores:
         """Return the scores as they are: they lie in 0 .. 100."""
         return raw
 

@@ -11,11 +11,11 @@ import numpy as np
 
 from schedlab.api.objects import Taint
 from schedlab.api.selectors import toleration_tolerates
-from schedlab.cluster.classes import PodClass
 from schedlab.cluster.nodes import NodeColumns
 from schedlab.scheduling.framework.interface import (
     Code,
     Codes,
+    Cycle,
     Depends,
     Rows,
     Scores,
@@ -31,9 +31,9 @@ class TaintToleration:
     name = "TaintToleration"
     depends = Depends.STATIC
 
-    def filter(self, pod: PodClass, nodes: NodeColumns, rows: Rows) -> Codes:
+    def filter(self, cycle: Cycle, rows: Rows) -> Codes:
         """Return 1 where a NoSchedule or NoExecute taint is not tolerated."""
-        tolerations = pod.spec.tolerations
+        tolerations = cycle.pod_class.spec.tolerations
 
         def repels(taints: tuple[Taint, ...]) -> int:
             return int(
@@ -44,24 +44,22 @@ class TaintToleration:
                 )
             )
 
-        return _per_set(nodes, rows, repels)
+        return _per_set(cycle.nodes, rows, repels)
 
-    def reasons(self, pod: PodClass, nodes: NodeColumns, code: int) -> tuple[str, ...]:
+    def reasons(self, cycle: Cycle, row: int, code: int) -> tuple[str, ...]:
         """Return upstream's words."""
         return (REASON,)
 
-    def status(self, pod: PodClass, nodes: NodeColumns, row: int, code: int) -> Code:
+    def status(self, cycle: Cycle, row: int, code: int) -> Code:
         """Return that evictions can't help."""
         return Code.UNSCHEDULABLE_AND_UNRESOLVABLE
 
-    def skips(self, pod: PodClass, nodes: NodeColumns) -> bool:
-        """Return False: taints may deter any pod."""
-        return False
-
-    def score(self, pod: PodClass, nodes: NodeColumns, rows: Rows) -> Scores:
+    def score(self, cycle: Cycle, rows: Rows) -> Scores:
         """Count the PreferNoSchedule taints that the pod does not tolerate."""
         tolerations = [
-            t for t in pod.spec.tolerations if t.effect in (None, "", "PreferNoSchedule")
+            t
+            for t in cycle.pod_class.spec.tolerations
+            if t.effect in (None, "", "PreferNoSchedule")
         ]
 
         def deterrents(taints: tuple[Taint, ...]) -> int:
@@ -71,9 +69,9 @@ class TaintToleration:
                 for taint in taints
             )
 
-        return _per_set(nodes, rows, deterrents)
+        return _per_set(cycle.nodes, rows, deterrents)
 
-    def normalize(self, raw: Scores) -> Scores:
+    def normalize(self, cycle: Cycle, rows: Rows, raw: Scores) -> Scores:
         """Give the nodes that deter least the highest score."""
         return default_normalize(raw, reverse=True)
 
