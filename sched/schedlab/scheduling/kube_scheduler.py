@@ -210,9 +210,9 @@ class _ScoreCache:
         fit: list[NDArray[np.int64]] = [np.zeros(0, np.int64)] * 3
         balanced, shape = fit[:2], fit[:2]
         strategy = weight_fit = weight_balanced = 0
-        rows = np.zeros(0, np.int64)
+        none = np.zeros(0, np.int64)
         for plugin, weight in self._profile.scores:
-            if skips_score(plugin, self._cycle, rows):
+            if skips_score(plugin, self._cycle, none):
                 continue
             if isinstance(plugin, NodeResourcesFit):
                 scored = scored_resources(pod, nodes, plugin.args.resources, nonzero=True)
