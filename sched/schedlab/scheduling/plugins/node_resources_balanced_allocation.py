@@ -8,6 +8,7 @@ none of the resources are not scored (kubernetes#129138).
 from __future__ import annotations
 
 import numpy as np
+from numpy.typing import NDArray
 
 from schedlab.scheduling.framework.interface import MAX_NODE_SCORE, Cycle, Depends, Rows, Scores
 from schedlab.scheduling.plugins.node_resources import (
@@ -43,25 +44,36 @@ class NodeResourcesBalancedAllocation:
         nodes = cycle.nodes
         scored = scored_resources(cycle.pod_class, nodes, self.resources, nonzero=False)
         used, capacity = used_and_capacity(scored, nodes, rows, nonzero=False)
-        out = np.zeros(len(rows), np.int64)
-        for i in range(len(rows)):
-            shares = [
-                min(float(u) / float(c), 1.0)
-                for u, c in zip(used[:, i].tolist(), capacity[:, i].tolist(), strict=True)
-                if c
-            ]
-            out[i] = int((1 - _deviation(shares)) * MAX_NODE_SCORE)
-        return out
+        share = np.minimum(used / np.where(capacity == 0, 1, capacity), 1.0)
+        return ((1 - _deviation(share, capacity != 0)) * MAX_NODE_SCORE).astype(np.int64)
 
     def normalize(self, cycle: Cycle, rows: Rows, raw: Scores) -> Scores:
         """Return the scores as they are: they lie in 0 .. 100."""
         return raw
 
 
-def _deviation(shares: list[float]) -> float:
-    if len(shares) == 2:
-        return abs((shares[0] - shares[1]) / 2)
-    if len(shares) < 2:
-        return 0.0
-    mean = sum(shares) / len(shares)
-    return float(np.sqrt(sum((share - mean) * (share - mean) for share in shares) / len(shares)))
+def _deviation(share: NDArray[np.float64], offered: NDArray[np.bool_]) -> NDArray[np.float64]:
+    """Return the standard deviation of the used shares per node, float64 [N].
+
+    Parameters
+    ----------
+    share : float64 array of shape [S, N]
+        Used share of each resource.
+    offered : bool array of shape [S, N]
+        Whether the node offers the resource; what it doesn't offer does not count.
+    """
+    # sums in the order of the resources, as upstream adds them up: numpy's own may pair them
+    count = np.zeros(share.shape[1], np.int64)
+    total = np.zeros(share.shape[1])
+    first, last = np.zeros_like(total), np.zeros_like(total)
+    for own, there in zip(share, offered, strict=True):
+        first = np.where(there & (count == 0), own, first)
+        last = np.where(there, own, last)
+        total = total + np.where(there, own, 0.0)
+        count += there
+    mean = total / np.maximum(count, 1)
+    square = np.zeros_like(total)
+    for own, there in zip(share, offered, strict=True):
+        square = square + np.where(there, (own - mean) * (own - mean), 0.0)
+    many = np.sqrt(square / np.maximum(count, 1))
+    return np.where(count > 2, many, np.where(count == 2, np.abs((first - last) / 2), 0.0))
