@@ -16,6 +16,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+from schedlab.cluster.carried import CarriedTerms
 from schedlab.cluster.classes import ClassTable, PodClass
 from schedlab.cluster.nodes import NodeColumns
 from schedlab.cluster.objects import ClusterObjects
@@ -50,14 +51,16 @@ class ClusterState:
         Services, namespaces, budgets, volumes.
     terms : TermCounts
         How many pods match a selector, per node.
+    carried : CarriedTerms
+        What the affinity terms of placed pods say about pods to come.
     names : sequence or mapping of int to str
         ``namespace/name`` by pod row.
     start_us : sequence or mapping of int to int
         When a pod was started by its kubelet, by pod row; -1 = not yet.
     """
 
-    __slots__ = ("_journal", "_leaving", "_marks", "classes", "leaving", "names", "node_of",
-                 "nodes", "nominated", "objects", "placed", "pods_on", "start_us",
+    __slots__ = ("_journal", "_leaving", "_marks", "carried", "classes", "leaving", "names",
+                 "node_of", "nodes", "nominated", "objects", "placed", "pods_on", "start_us",
                  "terms")  # fmt: skip
 
     def __init__(self, classes: ClassTable, *, scored: bool = True) -> None:
@@ -73,6 +76,7 @@ class ClusterState:
         self.start_us: Sequence[int] | Mapping[int, int] = {}
         self._leaving: dict[int, dict[int, int]] = {}
         self.terms = TermCounts(classes, self.objects, self.placed, self._leaving)
+        self.carried = CarriedTerms(classes, self.objects, self.placed)
         self._journal: list[tuple[int, int, PodClass, int]] | None = None
         self._marks = 0
 
@@ -123,6 +127,8 @@ class ClusterState:
         if leaving:
             _move(self._leaving, pod_class.id, node, change)
         self.terms.move(pod_class, node, change, leaving=leaving)
+        if pod_class.spec.affinity is not None:
+            self.carried.move(pod_class, node, change)
 
     def leave(self, pod: int) -> None:
         """Note that *pod* is being deleted; it holds what it holds until it is removed."""

@@ -12,8 +12,8 @@ Counting on demand over the pods of all nodes was rejected: it costs pods x term
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -45,6 +45,8 @@ class PodTerm:
         Leave out pods that are being deleted (topology spreading does, affinity does not).
     key : str
         Equal for equal terms.
+    also : tuple of PodTerm
+        Further terms that have to mean the pods as well (see `all_of`).
     """
 
     namespaces: frozenset[str] = field(compare=False)
@@ -52,6 +54,7 @@ class PodTerm:
     selector: LabelSelector | None = field(compare=False)
     live: bool = field(compare=False)
     key: str
+    also: tuple[PodTerm, ...] = field(default=(), compare=False)
 
     @classmethod
     def of(
@@ -72,6 +75,15 @@ class PodTerm:
         ]
         return cls(names, namespace_selector, selector, live, "|".join(parts))
 
+    @classmethod
+    def all_of(cls, terms: Sequence[PodTerm]) -> PodTerm:
+        """Return a term of the pods that every one of *terms* means, at least one of them."""
+        first, *also = terms
+        if not also:
+            return first
+        key = "&".join(f"({term.key})" for term in terms)
+        return replace(first, key=key, also=tuple(also))
+
     def covers(self, namespace: str, objects: ClusterObjects) -> bool:
         """Return whether pods of *namespace* are meant."""
         if namespace in self.namespaces:
@@ -83,41 +95,70 @@ class PodTerm:
 
     def matches(self, pod: PodClass, objects: ClusterObjects) -> bool:
         """Return whether pods of a class are meant."""
-        return label_selector_matches(self.selector, pod.labels) and self.covers(
-            pod.namespace, objects
+        return (
+            label_selector_matches(self.selector, pod.labels)
+            and self.covers(pod.namespace, objects)
+            and all(term.matches(pod, objects) for term in self.also)
         )
 
     def keys(self) -> frozenset[str]:
         """Return the label keys of pods that the term looks at."""
-        if self.selector is None:
-            return frozenset()
-        conditions = (c.key for c in self.selector.match_expressions)
-        return frozenset((*self.selector.match_labels, *conditions))
+        found = {key for term in self.also for key in term.keys()}
+        if self.selector is not None:
+            found.update(self.selector.match_labels)
+            found.update(condition.key for condition in self.selector.match_expressions)
+        return frozenset(found)
+
+    def asks_namespaces(self) -> bool:
+        """Return whether the labels of namespaces matter."""
+        return self.namespace_selector is not None or any(t.asks_namespaces() for t in self.also)
 
     def pair(self) -> Pair | None:
         """Return a (namespace, label key, value) that every pod meant has, or None."""
         if self.selector is None or self.namespace_selector is not None:
             return None
-        if len(self.namespaces) != 1 or not self.selector.match_labels:
+        if len(self.namespaces) != 1:
             return None
         (namespace,) = self.namespaces
-        key, value = next(iter(self.selector.match_labels.items()))
-        return namespace, key, value
+        for key, value in self.selector.match_labels.items():
+            return namespace, key, value
+        for condition in self.selector.match_expressions:
+            if condition.operator == "In" and len(condition.values) == 1:
+                return namespace, condition.key, condition.values[0]
+        return None
 
 
-class _Column:
-    """The counts of one term."""
+class CountColumn:
+    """Counts per node.
 
-    __slots__ = ("counts", "term", "view")
+    Attributes
+    ----------
+    counts : int64 array of shape [capacity]
+        The counts.
+    view : memoryview
+        The same, for single items: four times as fast as the array.
+    """
 
-    def __init__(self, term: PodTerm, capacity: int) -> None:
-        self.term = term
+    __slots__ = ("counts", "view")
+
+    def __init__(self, capacity: int) -> None:
         self.resize(np.zeros(0, np.int64), capacity)
 
     def resize(self, old: NDArray[np.int64], capacity: int) -> None:
+        """Make room for *capacity* nodes, keeping *old* counts."""
         self.counts = np.zeros(capacity, np.int64)
         self.counts[: len(old)] = old
         self.view = self.counts.data
+
+
+class _Column(CountColumn):
+    """The counts of one term."""
+
+    __slots__ = ("term",)
+
+    def __init__(self, term: PodTerm, capacity: int) -> None:
+        super().__init__(capacity)
+        self.term = term
 
 
 class TermCounts:
@@ -133,6 +174,12 @@ class TermCounts:
         Class -> node row -> number of its pods there.
     leaving : mapping of int to (mapping of int to int)
         The same for the pods among them that are being deleted.
+
+    Attributes
+    ----------
+    epoch : int
+        Grows when an array that `of` returned earlier may have stopped to follow the cluster, so
+        that whoever keeps some has to ask again.
     """
 
     def __init__(
@@ -153,6 +200,7 @@ class TermCounts:
         self._of_class: dict[int, tuple[_Column, ...]] = {}
         self._capacity = 16
         self._namespaces = -1
+        self.epoch = 0
 
     def of(self, term: PodTerm, size: int) -> NDArray[np.int64]:
         """Return how many pods *term* means on each of the first *size* nodes, int64 [size].
@@ -161,7 +209,7 @@ class TermCounts:
         """
         if self._namespaces != self._objects.versions["Namespace"]:
             self._namespaces = self._objects.versions["Namespace"]
-            self._forget(c for c in self._columns.values() if c.term.namespace_selector is not None)
+            self._forget(c for c in self._columns.values() if c.term.asks_namespaces())
         if size > self._capacity:
             self._grow(size)
         column = self._columns.get(term.key)
@@ -203,6 +251,7 @@ class TermCounts:
 
     def _forget(self, columns: Iterable[_Column]) -> None:
         for column in list(columns):
+            self.epoch += 1
             del self._columns[column.term.key]
             self._by_pair[column.term.pair()].pop(column.term.key)
             for class_id, known in self._of_class.items():
@@ -211,6 +260,7 @@ class TermCounts:
 
     def _grow(self, size: int) -> None:
         self._capacity = max(size, 2 * self._capacity)
+        self.epoch += 1
         for column in self._columns.values():
             column.resize(column.counts, self._capacity)
 
