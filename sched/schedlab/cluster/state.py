@@ -14,7 +14,7 @@ which costs as much as the changes themselves; copying the columns per trial was
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 from schedlab.cluster.carried import CarriedTerms
 from schedlab.cluster.classes import ClassTable, PodClass
@@ -77,7 +77,7 @@ class ClusterState:
         self._leaving: dict[int, dict[int, int]] = {}
         self.terms = TermCounts(classes, self.objects, self.placed, self._leaving)
         self.carried = CarriedTerms(classes, self.objects, self.placed)
-        self._journal: list[tuple[int, int, PodClass, int]] | None = None
+        self._journal: list[tuple[int, int, PodClass | None, int]] | None = None
         self._marks = 0
 
     def add_pod(self, pod: int, pod_class: PodClass, node: int) -> None:
@@ -111,6 +111,12 @@ class ClusterState:
 
     def remove_pod(self, pod: int) -> int:
         """Free what *pod* holds; return its node's row, or -1 when it held nothing."""
+        node = self._take_off(pod)
+        if self._journal is None:  # gone for good; in a trial it may come back
+            self.leaving.discard(pod)
+        return node
+
+    def _take_off(self, pod: int) -> int:
         node = self.node_of.pop(pod, -1)
         if node >= 0:
             pod_class = self.pods_on[node].pop(pod)
@@ -135,11 +141,16 @@ class ClusterState:
         if pod in self.leaving:
             return
         self.leaving.add(pod)
+        self._count_leaving(pod, 1)
+        if self._journal is not None:
+            self._journal.append((0, pod, None, -1))
+
+    def _count_leaving(self, pod: int, change: int) -> None:
         node = self.node_of.get(pod, -1)
         if node >= 0 and self.nodes.scored:
             pod_class = self.pods_on[node][pod]
-            _move(self._leaving, pod_class.id, node, 1)
-            self.terms.leave(pod_class, node, 1)
+            _move(self._leaving, pod_class.id, node, change)
+            self.terms.leave(pod_class, node, change)
             self.nodes.usage.append(node)
 
     def mark(self) -> int:
@@ -149,6 +160,12 @@ class ClusterState:
         self._marks += 1
         return len(self._journal)
 
+    def tried(self) -> Iterator[tuple[int, int, PodClass, int]]:
+        """Yield the trial since the first mark: (1 = added, -1 = removed; pod, its class, node)."""
+        for sign, pod, pod_class, node in self._journal or ():
+            if pod_class is not None:
+                yield -sign, pod, pod_class, node
+
     def undo(self, mark: int) -> None:
         """Roll back every change since the last *mark*; marks are undone in reverse order."""
         journal = self._journal
@@ -157,9 +174,12 @@ class ClusterState:
         self._journal = None  # what is rolled back is not recorded
         for sign, pod, pod_class, node in reversed(journal[mark:]):
             if sign < 0:
-                self.remove_pod(pod)
-            else:
+                self._take_off(pod)
+            elif pod_class is not None:
                 self.add_pod(pod, pod_class, node)
+            else:
+                self._count_leaving(pod, -1)
+                self.leaving.discard(pod)
         del journal[mark:]
         self._marks -= 1
         if self._marks:
