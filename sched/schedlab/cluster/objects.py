@@ -8,7 +8,7 @@ for whoever keeps what follows from them.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from typing import Any, TypeVar, cast
 
 from schedlab.api.objects import (
@@ -19,6 +19,7 @@ from schedlab.api.objects import (
 )
 
 T = TypeVar("T", bound=ApiObjectBase)
+Derived = TypeVar("Derived")
 
 
 class ClusterObjects:
@@ -35,6 +36,7 @@ class ClusterObjects:
         self._found: defaultdict[str, defaultdict[str, dict[str, Any]]] = defaultdict(
             lambda: defaultdict(dict)
         )
+        self._derived: dict[Hashable, tuple[tuple[int, ...], Any]] = {}
 
     def put(self, found: ApiObject) -> None:
         """Add an object, or replace the one of its kind, namespace and name."""
@@ -59,6 +61,24 @@ class ClusterObjects:
         """Yield the objects of a kind in all namespaces."""
         for space in self._found[kind.kind].values():
             yield from space.values()
+
+    def derived(self, key: Hashable, kinds: Sequence[str], make: Callable[[], Derived]) -> Derived:
+        """Return what *make* made of the objects of *kinds*, made anew when one has changed.
+
+        Parameters
+        ----------
+        key : hashable
+            Names what is made, for all who ask for it.
+        kinds : sequence of str
+            All kinds that *make* looks at.
+        make : callable
+            Takes nothing.
+        """
+        versions = tuple(self.versions[kind] for kind in kinds)
+        known = self._derived.get(key)
+        if known is None or known[0] != versions:
+            known = self._derived[key] = (versions, make())
+        return cast("Derived", known[1])
 
     def namespace_labels(self, name: str) -> Mapping[str, str]:
         """Return the labels of a namespace, with the name that the API server adds."""

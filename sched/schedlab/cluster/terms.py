@@ -69,8 +69,8 @@ class PodTerm:
         names = frozenset(namespaces)
         parts = [
             ",".join(sorted(names)),
-            "" if namespace_selector is None else namespace_selector.model_dump_json(),
-            "" if selector is None else selector.model_dump_json(),
+            _text(namespace_selector),
+            _text(selector),
             "live" if live else "all",
         ]
         return cls(names, namespace_selector, selector, live, "|".join(parts))
@@ -78,11 +78,11 @@ class PodTerm:
     @classmethod
     def all_of(cls, terms: Sequence[PodTerm]) -> PodTerm:
         """Return a term of the pods that every one of *terms* means, at least one of them."""
-        first, *also = terms
-        if not also:
+        first, *others = terms
+        if not others:
             return first
         key = "&".join(f"({term.key})" for term in terms)
-        return replace(first, key=key, also=tuple(also))
+        return replace(first, key=key, also=(*first.also, *others))
 
     def covers(self, namespace: str, objects: ClusterObjects) -> bool:
         """Return whether pods of *namespace* are meant."""
@@ -126,6 +126,17 @@ class PodTerm:
             if condition.operator == "In" and len(condition.values) == 1:
                 return namespace, condition.key, condition.values[0]
         return None
+
+
+def _text(selector: LabelSelector | None) -> str:
+    """Return the conditions of *selector* as text, whatever their order; "" when it is absent."""
+    if selector is None:
+        return ""
+    conditions = [f"{key}={value}" for key, value in selector.match_labels.items()]
+    for condition in selector.match_expressions:
+        values = ",".join(sorted(condition.values))
+        conditions.append(f"{condition.key} {condition.operator} ({values})")
+    return f"[{';'.join(sorted(conditions))}]"
 
 
 class CountColumn:
@@ -253,8 +264,10 @@ class TermCounts:
         for column in list(columns):
             self.epoch += 1
             del self._columns[column.term.key]
-            self._by_pair[column.term.pair()].pop(column.term.key)
-            for class_id, known in self._of_class.items():
+            pair = column.term.pair()
+            self._by_pair[pair].pop(column.term.key)
+            for class_id in list(self._of_class) if pair is None else self._meant_by(pair):
+                known = self._of_class.get(class_id, ())
                 if column in known:
                     self._of_class[class_id] = tuple(c for c in known if c is not column)
 
