@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from schedlab.api.objects import PodSpec, PodStatus
 from schedlab.api.requests import nonzero_requests, pod_requests
+from schedlab.cluster.devices import GPU_MILLI, DeviceRequest, device_request
 from schedlab.cluster.vocabulary import ResourceNames
 from schedlab.errors import InputError
 
@@ -66,6 +67,8 @@ class PodClass:
         container that asks for nothing.
     host_ports : tuple of HostPort
         Ports that its pods take on their node, without repetition.
+    devices : DeviceRequest, optional
+        GPUs, or the share of one, that its pods hold.
     """
 
     id: int
@@ -77,6 +80,7 @@ class PodClass:
     requests: tuple[tuple[int, int], ...]
     nonzero: tuple[int, int]
     host_ports: tuple[HostPort, ...]
+    devices: DeviceRequest | None = None
 
     def request_vector(self, resources: int) -> NDArray[np.int64]:
         """Return the request as a dense int64 array of shape [*resources*]."""
@@ -112,6 +116,7 @@ class ClassTable:
         labels: Mapping[str, str] | None = None,
         owner: tuple[str, str] = ("", ""),
         status: PodStatus | None = None,
+        annotations: Mapping[str, str] | None = None,
     ) -> PodClass:
         """Return the class of pods with *spec*.
 
@@ -129,17 +134,23 @@ class ClassTable:
             Kind and name of the ReplicaSet, StatefulSet or ReplicationController that owns them.
         status : PodStatus, optional
             Where it says what the kubelet granted, that counts (see `api.requests.pod_requests`).
+        annotations : mapping of str to str, optional
+            Those of the pods: they may ask for GPUs (see `cluster.devices.device_request`).
         """
+        devices = device_request(annotations) if annotations else None
         kept = self._projected(labels or {})
         granted = ""
         if status is not None and (status.container_statuses or status.init_container_statuses):
             granted = status.model_dump_json(
                 include={"container_statuses", "init_container_statuses", "conditions"}
             )
-        key = (namespace, priority, self._text(spec), tuple(sorted(kept.items())), owner, granted)
+        text = self._text(spec)
+        key = (namespace, priority, text, tuple(sorted(kept.items())), owner, granted, devices)
         known = self._by_key.get(key)
         if known is None:
             amounts = {**pod_requests(spec, status), "pods": 1}
+            if devices is not None:
+                amounts[GPU_MILLI] = devices.total
             requests = tuple((self.resources.add(name), n) for name, n in amounts.items() if n)
             known = PodClass(
                 len(self._classes),
@@ -151,6 +162,7 @@ class ClassTable:
                 tuple(sorted(requests)),
                 nonzero_requests(spec, status),
                 host_ports(spec),
+                devices,
             )
             self._classes.append(known)
             self._by_key[key] = known

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from schedlab.cluster.devices import WHOLE
 from schedlab.cluster.state import ClusterState
 
 
@@ -35,6 +36,32 @@ def columns_are_sums(state: ClusterState) -> list[str]:
     return wrong
 
 
+def devices_are_sums(state: ClusterState) -> list[str]:
+    """Check that what is left of each GPU is what its pods leave of it."""
+    nodes, columns = state.nodes, state.nodes.devices
+    if not columns.width:
+        return []
+    free = np.zeros_like(columns.free)
+    holders = np.zeros_like(columns.holders)
+    free[np.arange(columns.width) < columns.count[:, None]] = WHOLE
+    wrong = []
+    for row, pods in enumerate(state.pods_on):
+        for pod, pod_class in pods.items():
+            if pod_class.devices is None:
+                continue
+            held = state.devices_of[pod]
+            free[row, list(held)] -= pod_class.devices.milli
+            if held:
+                holders[row, 0 if pod_class.devices.shared else len(held)] += 1
+    wrong += [
+        f"{nodes.names[n]}: GPU {d} has {columns.free[n, d]} left, its pods leave {free[n, d]}"
+        for n, d in np.argwhere(columns.free != free).tolist()
+    ]
+    if (columns.holders != holders).any():
+        wrong.append("the number of pods by what they hold of GPUs differs from a count")
+    return wrong
+
+
 def no_overcommit(state: ClusterState) -> list[str]:
     """Check that no present node has more requested than it can allocate.
 
@@ -42,10 +69,15 @@ def no_overcommit(state: ClusterState) -> list[str]:
     """
     nodes = state.nodes
     over = (nodes.requested > nodes.allocatable) & nodes.present
-    return [
+    wrong = [
         f"{nodes.names[n]}: {nodes.resources[r]} requested {nodes.requested[r, n]} of "
         f"{nodes.allocatable[r, n]}"
         for r, n in np.argwhere(over).tolist()
+    ]
+    return wrong + [
+        f"{nodes.names[n]}: GPU {d} is given out beyond its {WHOLE} by {-nodes.devices.free[n, d]}"
+        for n, d in np.argwhere(nodes.devices.free < 0).tolist()
+        if nodes.present[n]
     ]
 
 
@@ -65,5 +97,5 @@ def bound_once(state: ClusterState) -> list[str]:
 
 def violations(state: ClusterState, *, single_scheduler: bool = True) -> list[str]:
     """Return everything that is wrong with *state*."""
-    wrong = columns_are_sums(state) + bound_once(state)
+    wrong = columns_are_sums(state) + devices_are_sums(state) + bound_once(state)
     return wrong + no_overcommit(state) if single_scheduler else wrong

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from schedlab.api.objects import Node, Taint
+from schedlab.cluster.devices import GPU_MILLI, WHOLE, DeviceColumns
 from schedlab.cluster.vocabulary import ResourceNames, Vocabulary
 
 HOSTNAME = "kubernetes.io/hostname"
@@ -100,6 +101,8 @@ class NodeColumns:
         Counts the nodes that have had this row.
     usage, attributes : ChangeLog
         Rows whose `requested` changed; rows that were added, removed or relabelled.
+    devices : DeviceColumns
+        The nodes' GPUs, one by one.
     """
 
     def __init__(self, resources: ResourceNames, *, scored: bool = True) -> None:
@@ -111,9 +114,11 @@ class NodeColumns:
         self.nodes: list[Node | None] = []
         self.taints: list[tuple[Taint, ...]] = []
         self.label_values: Vocabulary[str] = Vocabulary()
+        self.devices = DeviceColumns()
         self.usage = ChangeLog()
         self.attributes = ChangeLog()
         self._label_columns: dict[str, NDArray[np.int32]] = {}
+        self._domains: dict[str, tuple[int, NDArray[np.int32], int]] = {}
         self._free_rows: list[int] = []
         self.allocatable = np.zeros((0, 0), np.int64)
         self.requested = np.zeros((0, 0), np.int64)
@@ -170,6 +175,9 @@ class NodeColumns:
         self.allocatable[:, row] = 0
         for resource, amount in node.status.allocatable.items():
             self.allocatable[self.resources.get(resource), row] = amount
+        gpus = self.devices.set(row, node, self.capacity)
+        if gpus:
+            self._offer(row, GPU_MILLI, gpus * WHOLE)
         self.nodes[row] = node
         self.taints[row] = node.spec.taints
         self.present[row] = True
@@ -183,6 +191,11 @@ class NodeColumns:
         self.attributes.append(row)
         self.usage.append(row)
         return row
+
+    def _offer(self, row: int, resource: str, amount: int) -> None:
+        number = self.resources.add(resource)
+        self.reserve_resources()
+        self.allocatable[number, row] = amount
 
     def _new_row(self, name: str) -> int:
         if self._free_rows:
@@ -206,6 +219,7 @@ class NodeColumns:
         self.present[row] = False
         self.allocatable[:, row] = 0
         self.nodes[row] = None
+        self.devices.clear(row)
         self.attributes.append(row)
         self.usage.append(row)
         return row
@@ -220,6 +234,29 @@ class NodeColumns:
         """Return a label's value numbers, int32 [size], -1 = absent; None for an unknown key."""
         column = self._label_columns.get(key)
         return None if column is None else column[: self.size]
+
+    def domains(self, key: str) -> tuple[NDArray[np.int32], int]:
+        """Return the topology domains under a label key.
+
+        Returns
+        -------
+        of : int32 array of shape [size]
+            Number of each node's domain; -1 where the node lacks the key, or no node is there.
+        count : int
+            How many domains there are.
+        """
+        known = self._domains.get(key)
+        if known is None or known[0] != self.attributes.count:
+            column = self.label_column(key)
+            of = np.full(self.size, -1, np.int32)
+            count = 0
+            if column is not None:
+                there = self.present[: self.size] & (column >= 0)
+                values, numbers = np.unique(column[there], return_inverse=True)
+                of[there] = numbers
+                count = len(values)
+            known = self._domains[key] = (self.attributes.count, of, count)
+        return known[1], known[2]
 
     def charge(
         self, row: int, requests: tuple[tuple[int, int], ...], nonzero: tuple[int, int], sign: int

@@ -17,10 +17,13 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 
 from schedlab.cluster.carried import CarriedTerms
-from schedlab.cluster.classes import ClassTable, PodClass
+from schedlab.cluster.classes import ClassTable, HostPort, PodClass
+from schedlab.cluster.devices import Devices
 from schedlab.cluster.nodes import NodeColumns
 from schedlab.cluster.objects import ClusterObjects
 from schedlab.cluster.terms import TermCounts
+
+NO_PORTS: frozenset[HostPort] = frozenset()
 
 
 class ClusterState:
@@ -39,12 +42,20 @@ class ClusterState:
         The nodes in columns.
     node_of : dict of int to int
         Pod row -> node row, for every pod that holds resources.
+    devices_of : dict of int to tuple of int
+        Pod row -> the GPUs it holds on its node; only pods that ask for GPUs are there.
     pods_on : list of dict of int to PodClass
         Pods by node row, in the order in which they were added.
     placed : dict of int to (dict of int to int)
         Class -> node row -> number of its pods there, never 0.
+    used_ports : dict of int to (frozenset of HostPort)
+        Node row -> the host ports that are taken there. As in kube-scheduler a port counts once:
+        where two pods share one, it is free again as soon as one of them has gone.
     leaving : set of int
         Pods that are being deleted: they hold resources, but spreading does not count them.
+    preempted : set of int
+        Those among them that the scheduler itself evicted (condition DisruptionTarget with the
+        reason PreemptionByScheduler): whoever they make room for does not preempt again.
     nominated : dict of int to (int, PodClass)
         Pending pod -> the node that preemption made room on, and its class.
     objects : ClusterObjects
@@ -59,17 +70,20 @@ class ClusterState:
         When a pod was started by its kubelet, by pod row; -1 = not yet.
     """
 
-    __slots__ = ("_journal", "_leaving", "_marks", "carried", "classes", "leaving", "names",
-                 "node_of", "nodes", "nominated", "objects", "placed", "pods_on", "start_us",
-                 "terms")  # fmt: skip
+    __slots__ = ("_journal", "_leaving", "_marks", "carried", "classes", "devices_of", "leaving",
+                 "names", "node_of", "nodes", "nominated", "objects", "placed", "pods_on", "preempted",
+                 "start_us", "terms", "used_ports")  # fmt: skip
 
     def __init__(self, classes: ClassTable, *, scored: bool = True) -> None:
         self.classes = classes
         self.nodes = NodeColumns(classes.resources, scored=scored)
         self.node_of: dict[int, int] = {}
+        self.devices_of: dict[int, Devices] = {}
         self.pods_on: list[dict[int, PodClass]] = []
         self.placed: dict[int, dict[int, int]] = {}
+        self.used_ports: dict[int, frozenset[HostPort]] = {}
         self.leaving: set[int] = set()
+        self.preempted: set[int] = set()
         self.nominated: dict[int, tuple[int, PodClass]] = {}
         self.objects = ClusterObjects()
         self.names: Sequence[str] | Mapping[int, str] = {}
@@ -77,10 +91,12 @@ class ClusterState:
         self._leaving: dict[int, dict[int, int]] = {}
         self.terms = TermCounts(classes, self.objects, self.placed, self._leaving)
         self.carried = CarriedTerms(classes, self.objects, self.placed)
-        self._journal: list[tuple[int, int, PodClass | None, int]] | None = None
+        self._journal: list[tuple[int, int, PodClass | None, int, Devices | None]] | None = None
         self._marks = 0
 
-    def add_pod(self, pod: int, pod_class: PodClass, node: int) -> None:
+    def add_pod(
+        self, pod: int, pod_class: PodClass, node: int, devices: Devices | None = None
+    ) -> None:
         """Let *pod* hold its requests on *node*: assumed, or seen bound.
 
         Parameters
@@ -91,6 +107,9 @@ class ClusterState:
             Its class.
         node : int
             Row of the node.
+        devices : tuple of int, optional
+            The GPUs it holds there, where it asks for any: those that it best fits where absent,
+            and none where it fits none.
 
         Raises
         ------
@@ -103,11 +122,16 @@ class ClusterState:
             self.pods_on.append({})
         self.node_of[pod] = node
         self.pods_on[node][pod] = pod_class
+        if pod_class.devices is not None:
+            columns, wanted = self.nodes.devices, pod_class.devices
+            held = (columns.choose(node, wanted) or ()) if devices is None else devices
+            self.devices_of[pod] = held
+            columns.move(node, wanted, held, 1)
         self.nodes.charge(node, pod_class.requests, pod_class.nonzero, 1)
         if self.nodes.scored:
             self._count(pod, pod_class, node, 1)
         if self._journal is not None:
-            self._journal.append((-1, pod, pod_class, node))
+            self._journal.append((-1, pod, pod_class, node, None))
 
     def remove_pod(self, pod: int) -> int:
         """Free what *pod* holds; return its node's row, or -1 when it held nothing."""
@@ -120,11 +144,15 @@ class ClusterState:
         node = self.node_of.pop(pod, -1)
         if node >= 0:
             pod_class = self.pods_on[node].pop(pod)
+            held: Devices | None = None
+            if pod_class.devices is not None:
+                held = self.devices_of.pop(pod)
+                self.nodes.devices.move(node, pod_class.devices, held, -1)
             self.nodes.charge(node, pod_class.requests, pod_class.nonzero, -1)
             if self.nodes.scored:
                 self._count(pod, pod_class, node, -1)
             if self._journal is not None:
-                self._journal.append((1, pod, pod_class, node))
+                self._journal.append((1, pod, pod_class, node, held))
         return node
 
     def _count(self, pod: int, pod_class: PodClass, node: int, change: int) -> None:
@@ -143,7 +171,7 @@ class ClusterState:
         self.leaving.add(pod)
         self._count_leaving(pod, 1)
         if self._journal is not None:
-            self._journal.append((0, pod, None, -1))
+            self._journal.append((0, pod, None, -1, None))
 
     def _count_leaving(self, pod: int, change: int) -> None:
         node = self.node_of.get(pod, -1)
@@ -162,7 +190,7 @@ class ClusterState:
 
     def tried(self) -> Iterator[tuple[int, int, PodClass, int]]:
         """Yield the trial since the first mark: (1 = added, -1 = removed; pod, its class, node)."""
-        for sign, pod, pod_class, node in self._journal or ():
+        for sign, pod, pod_class, node, _ in self._journal or ():
             if pod_class is not None:
                 yield -sign, pod, pod_class, node
 
@@ -172,11 +200,11 @@ class ClusterState:
         if journal is None:
             raise ValueError("undo without a mark")
         self._journal = None  # what is rolled back is not recorded
-        for sign, pod, pod_class, node in reversed(journal[mark:]):
+        for sign, pod, pod_class, node, held in reversed(journal[mark:]):
             if sign < 0:
                 self._take_off(pod)
             elif pod_class is not None:
-                self.add_pod(pod, pod_class, node)
+                self.add_pod(pod, pod_class, node, held)
             else:
                 self._count_leaving(pod, -1)
                 self.leaving.discard(pod)
