@@ -63,10 +63,17 @@ def read_manifests(path: str | Path) -> list[ApiObject]:
         if not files:
             raise InputError("", found="<none>", expected=f"files {', '.join(SUFFIXES)}", file=path)
         return [found for file in files for found in read_manifests(file)]
-    return parse_manifests(_read_text(path), file=str(path))
+    return parse_manifests(read_text(path), file=str(path))
 
 
-def _read_text(path: Path) -> str:
+def read_text(path: Path) -> str:
+    """Return the text of a file, unpacked where its name ends in ``.gz``.
+
+    Raises
+    ------
+    InputError
+        It can't be read, or is too long.
+    """
     expected = f"a text of at most {MAX_TEXT} bytes"
     try:
         if path.stat().st_size > MAX_TEXT:
@@ -107,8 +114,13 @@ def parse_manifests(text: str, *, file: str = "") -> list[ApiObject]:
         For the first field that is unknown or has a value that Kubernetes would refuse. Its field
         starts with the object, as ``Deployment/web: spec.replicas``.
     """
+    return parse_documents(load_documents(text, file), file)
+
+
+def parse_documents(documents: list[tuple[Any, int]], file: str = "") -> list[ApiObject]:
+    """Return the objects in documents that come with their lines (see `parse_manifests`)."""
     found = []
-    for document, line in load_documents(text, file):
+    for document, line in documents:
         for item, kind in _items(document, line, file):
             parsed = parse_object(item, kind=kind, file=file, line=line)
             if parsed is not None:

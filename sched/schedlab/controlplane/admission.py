@@ -1,24 +1,35 @@
 """Admission: what the API server makes of a pod before it stores it.
 
 Defaulting and priority resolution follow kube-apiserver: a request that is missing is its limit, a
-class name becomes a number, without a name the global default counts. It is done once per template,
-not once per pod. What the model can't take is refused here, with the field that says so.
+class name becomes a number, without a name the global default counts, and label keys that a pod
+shares with others (``matchLabelKeys``) become conditions of its selectors. It is done once per
+template, not once per pod. What the model can't take is refused here, with the field that says so.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from typing import Any, TypeVar
 
 from schedlab.api.base import Amounts
 from schedlab.api.objects import (
     ApiObject,
     Container,
+    LabelSelector,
+    LabelSelectorRequirement,
+    Pod,
+    PodAffinity,
+    PodAffinityTerm,
+    PodAntiAffinity,
     PodSpec,
     PodTemplate,
     PriorityClass,
     ResourceRequirements,
+    TopologySpreadConstraint,
+    WeightedPodAffinityTerm,
 )
+from schedlab.api.pods import PreemptionPolicy
 from schedlab.api.requests import pod_requests
 from schedlab.api.unmodelled import reject_unmodelled
 from schedlab.cluster.classes import ClassTable, PodClass
@@ -34,6 +45,11 @@ SYSTEM_PRIORITIES = {
 
 SHARED = ("cpu", "memory")
 """What containers of one pod can share beyond their requests."""
+
+AnyPodAffinity = TypeVar("AnyPodAffinity", PodAffinity, PodAntiAffinity)
+
+SPREAD_OWNERS = frozenset({"ReplicationController", "ReplicaSet", "StatefulSet"})
+"""Controllers whose selectors default spreading follows."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +82,8 @@ class Admission:
         Those of the cluster; the two of the system exist always.
     namespaces : iterable of str
         Those of the cluster; ``default`` exists always.
+    refuse : callable, optional
+        Raises for what can't be admitted; by default what a simulation doesn't model.
     """
 
     def __init__(
@@ -73,9 +91,13 @@ class Admission:
         classes: ClassTable,
         priority_classes: Iterable[PriorityClass] = (),
         namespaces: Iterable[str] = (),
+        *,
+        refuse: Callable[[PodTemplate], None] = reject_unmodelled,
     ) -> None:
         self._classes = classes
+        self._refuse = refuse
         self.priorities = dict(SYSTEM_PRIORITIES)
+        self._policies: dict[str, PreemptionPolicy] = {}
         self._default_priority = 0
         self._default_name = ""
         for found in priority_classes:
@@ -87,6 +109,8 @@ class Admission:
         """Make a priority class known."""
         name = found.metadata.name
         self.priorities[name] = found.value
+        if found.preemption_policy is not None:
+            self._policies[name] = found.preemption_policy
         if found.global_default:
             if self._default_name and self._default_name != name:
                 raise InputError(
@@ -134,29 +158,79 @@ class Admission:
             return memo[1]
         self._check_namespace(namespace, where)
         try:
-            reject_unmodelled(template)
-            priority = self._priority(template.spec)
+            self._refuse(template)
+            spec = self._defaulted(template.spec, template.metadata.labels)
             duration = pod_duration(template.metadata.annotations)
             estimate_us = pod_estimate_us(template.metadata.annotations)
         except InputError as error:
-            raise InputError(
-                f"{where}: {error.field}",
-                found=error.found,
-                expected=error.expected,
-                file=error.file,
-                hint=error.hint,
-            ) from None
+            raise _located(error, where) from None
         if duration is not None and template.spec.restart_policy not in ("Never", "OnFailure"):
             raise InputError(
                 f"{where}: spec.restartPolicy",
                 found=template.spec.restart_policy or "Always",
                 expected=f"Never or OnFailure, as {DURATION_ANNOTATION} says that its pods end",
             )
-        spec = _defaulted(template.spec, priority)
-        pod_class = self._classes.intern(namespace, spec, priority)
+        pod_class = self._classes.intern(
+            namespace, spec, spec.priority or 0, labels=template.metadata.labels
+        )
         admitted = Admitted(pod_class, duration, estimate_us)
         self._memo[id(template), namespace] = (template, admitted)  # keeps the id alive
         return admitted
+
+    def admit_pod(self, pod: Pod) -> PodClass:
+        """Return the class of one pod with labels, owner and status of its own.
+
+        A pod that carries a uid has been admitted before, as those of a cluster dump have: its
+        priority stands, whatever has become of its PriorityClass.
+
+        Parameters
+        ----------
+        pod : Pod
+            As its author wrote it, or as an API server returned it.
+
+        Raises
+        ------
+        InputError
+            As in `admit`.
+        """
+        meta, where = pod.metadata, f"Pod/{pod.key}"
+        namespace = meta.namespace or "default"
+        self._check_namespace(namespace, where)
+        seen = bool(meta.uid) and pod.spec.priority is not None
+        try:
+            self._refuse(PodTemplate(metadata=meta, spec=pod.spec))
+            spec = self._defaulted(pod.spec, meta.labels, resolved=seen)
+        except InputError as error:
+            raise _located(error, where) from None
+        return self._classes.intern(
+            namespace,
+            spec,
+            spec.priority or 0,
+            labels=meta.labels,
+            owner=spread_owner(pod),
+            status=pod.status,
+        )
+
+    def _defaulted(
+        self, spec: PodSpec, labels: Mapping[str, str], *, resolved: bool = False
+    ) -> PodSpec:
+        """Return *spec* with everything that the API server fills in."""
+        if not resolved:
+            policy = self._policy(spec)
+            update = {"priority": self._priority(spec), "preemption_policy": policy}
+            spec = spec.model_copy(update=update)
+        return with_label_keys(_with_requests(spec), labels)
+
+    def _policy(self, spec: PodSpec) -> PreemptionPolicy:
+        name = spec.priority_class_name or self._default_name
+        policy = self._policies.get(name, "PreemptLowerPriority")
+        if spec.preemption_policy not in (None, policy):
+            raise InputError(
+                "spec.preemptionPolicy",
+                found=spec.preemption_policy,
+                expected=f"{policy}, as its PriorityClass says" if name else policy,
+            )
+        return policy
 
     def _priority(self, spec: PodSpec) -> int:
         name = spec.priority_class_name
@@ -176,8 +250,27 @@ class Admission:
         return value
 
 
-def _defaulted(spec: PodSpec, priority: int) -> PodSpec:
-    """Return *spec* with requests taken from limits, pod-level ones too, and the priority."""
+def _located(error: InputError, where: str) -> InputError:
+    return InputError(
+        f"{where}: {error.field}",
+        found=error.found,
+        expected=error.expected,
+        file=error.file,
+        hint=error.hint,
+    )
+
+
+def spread_owner(pod: Pod) -> tuple[str, str]:
+    """Return kind and name of the controller that default spreading follows, or ("", "")."""
+    for owner in pod.metadata.owner_references:
+        if owner.controller and owner.kind in SPREAD_OWNERS:
+            wanted = "v1" if owner.kind == "ReplicationController" else "apps/v1"
+            return (owner.kind, owner.name) if owner.api_version == wanted else ("", "")
+    return "", ""
+
+
+def _with_requests(spec: PodSpec) -> PodSpec:
+    """Return *spec* with requests taken from limits, pod-level ones too."""
 
     def with_requests(container: Container) -> Container:
         resources = container.resources
@@ -196,7 +289,6 @@ def _defaulted(spec: PodSpec, priority: int) -> PodSpec:
         update={
             "containers": tuple(with_requests(c) for c in spec.containers),
             "init_containers": tuple(with_requests(c) for c in spec.init_containers),
-            "priority": priority,
         }
     )
     return _pod_level_defaulted(found)
@@ -227,3 +319,72 @@ def _pod_level_defaulted(spec: PodSpec) -> PodSpec:
         **{**dict(own), "limits": Amounts(limits), "requests": requests}
     )
     return spec.model_copy(update={"resources": whole})
+
+
+def with_label_keys(spec: PodSpec, labels: Mapping[str, str]) -> PodSpec:
+    """Return *spec* with its matchLabelKeys and mismatchLabelKeys as conditions of its selectors.
+
+    A key that the pod itself doesn't have is left out, and so is a condition that is there already:
+    an API server has put it there before.
+    """
+    update: dict[str, Any] = {}
+    if any(c.match_label_keys for c in spec.topology_spread_constraints):
+        update["topology_spread_constraints"] = tuple(
+            c.model_copy(update={"label_selector": _narrowed(c, labels)})
+            for c in spec.topology_spread_constraints
+        )
+    affinity = spec.affinity
+    if affinity is not None:
+        near, apart = affinity.pod_affinity, affinity.pod_anti_affinity
+        parts = {
+            "pod_affinity": None if near is None else _with_keys_in_terms(near, labels),
+            "pod_anti_affinity": None if apart is None else _with_keys_in_terms(apart, labels),
+        }
+        if any(parts[name] is not getattr(affinity, name) for name in parts):
+            update["affinity"] = affinity.model_copy(update=parts)
+    return spec.model_copy(update=update) if update else spec
+
+
+def _with_keys_in_terms(part: AnyPodAffinity, labels: Mapping[str, str]) -> AnyPodAffinity:
+    required: tuple[PodAffinityTerm, ...] = part.required_during_scheduling_ignored_during_execution
+    preferred: tuple[WeightedPodAffinityTerm, ...] = (
+        part.preferred_during_scheduling_ignored_during_execution
+    )
+    terms = (*required, *(entry.pod_affinity_term for entry in preferred))
+    if not any(term.match_label_keys or term.mismatch_label_keys for term in terms):
+        return part
+
+    def whole(term: PodAffinityTerm) -> PodAffinityTerm:
+        return term.model_copy(update={"label_selector": _narrowed(term, labels)})
+
+    weighted = tuple(
+        entry.model_copy(update={"pod_affinity_term": whole(entry.pod_affinity_term)})
+        for entry in preferred
+    )
+    return part.model_copy(
+        update={
+            "required_during_scheduling_ignored_during_execution": tuple(map(whole, required)),
+            "preferred_during_scheduling_ignored_during_execution": weighted,
+        }
+    )
+
+
+def _narrowed(
+    term: PodAffinityTerm | TopologySpreadConstraint, labels: Mapping[str, str]
+) -> LabelSelector | None:
+    """Return a term's selector with its label keys as conditions; without a selector none."""
+    selector = term.label_selector
+    if selector is None:
+        return None
+    mismatch = term.mismatch_label_keys if isinstance(term, PodAffinityTerm) else ()
+    conditions = [
+        LabelSelectorRequirement(key=key, operator="In", values=(labels[key],))
+        for key in term.match_label_keys
+        if key in labels
+    ] + [
+        LabelSelectorRequirement(key=key, operator="NotIn", values=(labels[key],))
+        for key in mismatch
+        if key in labels
+    ]
+    new = tuple(c for c in conditions if c not in selector.match_expressions)
+    return selector.model_copy(update={"match_expressions": selector.match_expressions + new})
