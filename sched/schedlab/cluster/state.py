@@ -70,9 +70,9 @@ class ClusterState:
         When a pod was started by its kubelet, by pod row; -1 = not yet.
     """
 
-    __slots__ = ("_journal", "_leaving", "_marks", "carried", "classes", "devices_of", "leaving",
-                 "names", "node_of", "nodes", "nominated", "objects", "placed", "pods_on", "preempted",
-                 "start_us", "terms", "used_ports")  # fmt: skip
+    __slots__ = ("_journal", "_leaving", "_marks", "_ports_before", "carried", "classes",
+                 "devices_of", "leaving", "names", "node_of", "nodes", "nominated", "objects",
+                 "placed", "pods_on", "preempted", "start_us", "terms", "used_ports")  # fmt: skip
 
     def __init__(self, classes: ClassTable, *, scored: bool = True) -> None:
         self.classes = classes
@@ -92,6 +92,7 @@ class ClusterState:
         self.terms = TermCounts(classes, self.objects, self.placed, self._leaving)
         self.carried = CarriedTerms(classes, self.objects, self.placed)
         self._journal: list[tuple[int, int, PodClass | None, int, Devices | None]] | None = None
+        self._ports_before: list[tuple[int, int, frozenset[HostPort]]] = []
         self._marks = 0
 
     def add_pod(
@@ -130,6 +131,8 @@ class ClusterState:
         self.nodes.charge(node, pod_class.requests, pod_class.nonzero, 1)
         if self.nodes.scored:
             self._count(pod, pod_class, node, 1)
+        if pod_class.host_ports:
+            self._move_ports(pod_class, node, 1)
         if self._journal is not None:
             self._journal.append((-1, pod, pod_class, node, None))
 
@@ -138,6 +141,7 @@ class ClusterState:
         node = self._take_off(pod)
         if self._journal is None:  # gone for good; in a trial it may come back
             self.leaving.discard(pod)
+            self.preempted.discard(pod)
         return node
 
     def _take_off(self, pod: int) -> int:
@@ -151,6 +155,8 @@ class ClusterState:
             self.nodes.charge(node, pod_class.requests, pod_class.nonzero, -1)
             if self.nodes.scored:
                 self._count(pod, pod_class, node, -1)
+            if pod_class.host_ports:
+                self._move_ports(pod_class, node, -1)
             if self._journal is not None:
                 self._journal.append((1, pod, pod_class, node, held))
         return node
@@ -163,6 +169,19 @@ class ClusterState:
         self.terms.move(pod_class, node, change, leaving=leaving)
         if pod_class.spec.affinity is not None:
             self.carried.move(pod_class, node, change)
+
+    def _move_ports(self, pod_class: PodClass, node: int, change: int) -> None:
+        used = self.used_ports.get(node, NO_PORTS)
+        if self._journal is not None:
+            self._ports_before.append((len(self._journal), node, used))
+        ports = pod_class.host_ports
+        self._put_ports(node, used.union(ports) if change > 0 else used.difference(ports))
+
+    def _put_ports(self, node: int, used: frozenset[HostPort]) -> None:
+        if used:
+            self.used_ports[node] = used
+        else:
+            self.used_ports.pop(node, None)
 
     def leave(self, pod: int) -> None:
         """Note that *pod* is being deleted; it holds what it holds until it is removed."""
@@ -208,6 +227,10 @@ class ClusterState:
             else:
                 self._count_leaving(pod, -1)
                 self.leaving.discard(pod)
+        before = self._ports_before
+        while before and before[-1][0] >= mark:
+            _, node, used = before.pop()
+            self._put_ports(node, used)
         del journal[mark:]
         self._marks -= 1
         if self._marks:
