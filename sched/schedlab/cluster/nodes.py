@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from schedlab.api.objects import Node, Taint
 from schedlab.cluster.devices import GPU_MILLI, WHOLE, DeviceColumns
+from schedlab.cluster.images import Images
 from schedlab.cluster.vocabulary import ResourceNames, Vocabulary
 
 HOSTNAME = "kubernetes.io/hostname"
@@ -103,6 +104,8 @@ class NodeColumns:
         Rows whose `requested` changed; rows that were added, removed or relabelled.
     devices : DeviceColumns
         The nodes' GPUs, one by one.
+    images : Images
+        Which nodes have which image.
     """
 
     def __init__(self, resources: ResourceNames, *, scored: bool = True) -> None:
@@ -115,6 +118,7 @@ class NodeColumns:
         self.taints: list[tuple[Taint, ...]] = []
         self.label_values: Vocabulary[str] = Vocabulary()
         self.devices = DeviceColumns()
+        self.images = Images()
         self.usage = ChangeLog()
         self.attributes = ChangeLog()
         self._label_columns: dict[str, NDArray[np.int32]] = {}
@@ -178,6 +182,10 @@ class NodeColumns:
         gpus = self.devices.set(row, node, self.capacity)
         if gpus:
             self._offer(row, GPU_MILLI, gpus * WHOLE)
+        old = self.nodes[row]
+        if old is not None:
+            self.images.remove(row, old.status.images)
+        self.images.add(row, node.status.images)
         self.nodes[row] = node
         self.taints[row] = node.spec.taints
         self.present[row] = True
@@ -218,6 +226,9 @@ class NodeColumns:
         row = self.row_of.pop(name)
         self.present[row] = False
         self.allocatable[:, row] = 0
+        old = self.nodes[row]
+        if old is not None:
+            self.images.remove(row, old.status.images)
         self.nodes[row] = None
         self.devices.clear(row)
         self.attributes.append(row)
