@@ -58,6 +58,8 @@ class ClusterState:
         reason PreemptionByScheduler): whoever they make room for does not preempt again.
     nominated : dict of int to (int, PodClass)
         Pending pod -> the node that preemption made room on, and its class.
+    mix : mapping of (int, int, int, str) to int
+        How many pods of each shape the cluster is known to get, see `cluster.fragmentation`.
     objects : ClusterObjects
         Services, namespaces, budgets, volumes.
     terms : TermCounts
@@ -71,8 +73,9 @@ class ClusterState:
     """
 
     __slots__ = ("_journal", "_leaving", "_marks", "_ports_before", "carried", "classes",
-                 "devices_of", "leaving", "names", "node_of", "nodes", "nominated", "objects",
-                 "placed", "pods_on", "preempted", "start_us", "terms", "used_ports")  # fmt: skip
+                 "devices_of", "leaving", "mix", "names", "node_of", "nodes", "nominated",
+                 "objects", "placed", "pods_on", "preempted", "start_us", "terms",
+                 "used_ports")  # fmt: skip
 
     def __init__(self, classes: ClassTable, *, scored: bool = True) -> None:
         self.classes = classes
@@ -85,6 +88,7 @@ class ClusterState:
         self.leaving: set[int] = set()
         self.preempted: set[int] = set()
         self.nominated: dict[int, tuple[int, PodClass]] = {}
+        self.mix: Mapping[tuple[int, int, int, str], int] = {}
         self.objects = ClusterObjects()
         self.names: Sequence[str] | Mapping[int, str] = {}
         self.start_us: Sequence[int] | Mapping[int, int] = {}
