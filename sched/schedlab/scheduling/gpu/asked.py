@@ -1,0 +1,56 @@
+"""What a pod asks for, in the form that the kernels take."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from schedlab.cluster.devices import DeviceRequest
+from schedlab.cluster.fragmentation import Shape, accepted, shape_of
+from schedlab.cluster.vocabulary import CPU
+from schedlab.scheduling.framework.interface import Cycle
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Asked:
+    """A pod's request of CPU and GPUs.
+
+    Attributes
+    ----------
+    shape : tuple of (int, int, int, str)
+        Milli-cores, thousandths of each GPU, GPUs, and models.
+    pod : tuple of (int, int, int)
+        The same without models.
+    devices : DeviceRequest, optional
+        None where it asks for no GPU.
+    models : bool array of shape [models + 1]
+        Which models of the cluster will do; the last entry stands for nodes without one.
+    """
+
+    shape: Shape
+    pod: tuple[int, int, int]
+    devices: DeviceRequest | None
+    models: NDArray[np.bool_]
+
+    @property
+    def kind(self) -> int:
+        """Its column in `DeviceColumns.holders`; -1 where it asks for no GPU."""
+        if self.devices is None:
+            return -1
+        return 0 if self.devices.shared else self.devices.count
+
+
+def asked_of(cycle: Cycle) -> Asked:
+    """Return what the pod of a cycle asks for, worked out once per cycle and set of models."""
+    columns = cycle.nodes.devices
+
+    def make() -> Asked:
+        pod = cycle.pod_class
+        cpu = next((amount for row, amount in pod.requests if row == CPU), 0)
+        shape = shape_of(cpu, pod.devices)
+        models = accepted(columns, () if pod.devices is None else pod.devices.models)
+        return Asked(shape, (shape[0], shape[1], shape[2]), pod.devices, models)
+
+    return cycle.memo(("gpu", len(columns.models)), make)
