@@ -59,12 +59,12 @@ HARMLESS: dict[str, frozenset[str]] = {
     "PriorityClass": _keys("description"),
     # policy and storage
     "PodDisruptionBudgetStatus": _keys("conditions"),
-    "PersistentVolumeClaimSpec": _keys("dataSource dataSourceRef volumeAttributesClassName"),
+    "PersistentVolumeClaimSpec": _keys("dataSource dataSourceRef"),
     "PersistentVolumeClaimStatus": _keys(
         "allocatedResourceStatuses allocatedResources conditions"
         " currentVolumeAttributesClassName modifyVolumeStatus"
     ),
-    "PersistentVolumeSpec": _keys("mountOptions volumeAttributesClassName"),
+    "PersistentVolumeSpec": _keys("mountOptions"),
     "PersistentVolumeStatus": _keys("lastPhaseTransitionTime message reason"),
     "ObjectReference": _keys("fieldPath resourceVersion"),
     "StorageClass": _keys("mountOptions"),

@@ -73,6 +73,7 @@ class PersistentVolumeSpec(VolumeSources):
     node_affinity: VolumeNodeAffinity | None = None
     csi: CsiPersistentVolume | None = None
     local: Raw | None = None
+    volume_attributes_class_name: str | None = None
 
 
 class PersistentVolumeStatus(ApiModel):

@@ -27,6 +27,7 @@ class PersistentVolumeClaimSpec(ApiModel):
     storage_class_name: str | None = None
     volume_mode: str | None = None
     volume_name: str = ""
+    volume_attributes_class_name: str | None = None
 
 
 class PersistentVolumeClaimTemplate(ApiModel):

@@ -22,6 +22,7 @@ from schedlab.cluster.devices import Devices
 from schedlab.cluster.nodes import NodeColumns
 from schedlab.cluster.objects import ClusterObjects
 from schedlab.cluster.terms import TermCounts
+from schedlab.cluster.volumes import ClusterVolumes
 
 NO_PORTS: frozenset[HostPort] = frozenset()
 
@@ -66,16 +67,20 @@ class ClusterState:
         How many pods match a selector, per node.
     carried : CarriedTerms
         What the affinity terms of placed pods say about pods to come.
+    volumes : ClusterVolumes
+        Claims and volumes as assumed, and which pods use them.
     names : sequence or mapping of int to str
         ``namespace/name`` by pod row.
+    uids : sequence or mapping of int to str
+        Uids by pod row, where they are known.
     start_us : sequence or mapping of int to int
         When a pod was started by its kubelet, by pod row; -1 = not yet.
     """
 
     __slots__ = ("_journal", "_leaving", "_marks", "_ports_before", "carried", "classes",
                  "devices_of", "leaving", "mix", "names", "node_of", "nodes", "nominated",
-                 "objects", "placed", "pods_on", "preempted", "start_us", "terms",
-                 "used_ports")  # fmt: skip
+                 "objects", "placed", "pods_on", "preempted", "start_us", "terms", "uids",
+                 "used_ports", "volumes")  # fmt: skip
 
     def __init__(self, classes: ClassTable, *, scored: bool = True) -> None:
         self.classes = classes
@@ -91,10 +96,12 @@ class ClusterState:
         self.mix: Mapping[tuple[int, int, int, str], int] = {}
         self.objects = ClusterObjects()
         self.names: Sequence[str] | Mapping[int, str] = {}
+        self.uids: Sequence[str] | Mapping[int, str] = {}
         self.start_us: Sequence[int] | Mapping[int, int] = {}
         self._leaving: dict[int, dict[int, int]] = {}
         self.terms = TermCounts(classes, self.objects, self.placed, self._leaving)
         self.carried = CarriedTerms(classes, self.objects, self.placed)
+        self.volumes = ClusterVolumes(self.objects, self.nodes)
         self._journal: list[tuple[int, int, PodClass | None, int, Devices | None]] | None = None
         self._ports_before: list[tuple[int, int, frozenset[HostPort]]] = []
         self._marks = 0
@@ -173,6 +180,8 @@ class ClusterState:
         self.terms.move(pod_class, node, change, leaving=leaving)
         if pod_class.spec.affinity is not None:
             self.carried.move(pod_class, node, change)
+        if pod_class.spec.volumes:
+            self.volumes.move(pod, pod_class, node, change)
 
     def _move_ports(self, pod_class: PodClass, node: int, change: int) -> None:
         used = self.used_ports.get(node, NO_PORTS)
@@ -209,6 +218,7 @@ class ClusterState:
         if self._journal is None:
             self._journal = []
         self._marks += 1
+        self.volumes.mark()
         return len(self._journal)
 
     def tried(self) -> Iterator[tuple[int, int, PodClass, int]]:
@@ -236,6 +246,7 @@ class ClusterState:
             _, node, used = before.pop()
             self._put_ports(node, used)
         del journal[mark:]
+        self.volumes.undo()
         self._marks -= 1
         if self._marks:
             self._journal = journal
