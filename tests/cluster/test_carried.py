@@ -8,7 +8,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from schedlab.api.objects import Affinity, LabelSelector, Namespace, ObjectMeta
+from schedlab.api.objects import Affinity, Namespace, ObjectMeta
 from schedlab.cluster import ClassTable, ClusterState, ResourceNames
 from schedlab.cluster import carried as carried_module
 from schedlab.cluster.carried import Kind, affinity_terms
@@ -308,18 +308,29 @@ def test_an_epoch_ends_when_columns_move_to_new_memory():
     assert state.carried.epoch > epoch
 
 
-def test_a_carried_term_that_looks_at_a_label_left_out_before_is_refused():
+def test_a_term_that_looks_at_a_label_left_out_before_is_refused():
     state = fresh("n0")
     intern(state, {"job-name": "j1"})  # a class without the label, as no selector mentions it
     term = {"topologyKey": "zone", "labelSelector": {"matchLabels": {"job-name": "j1"}}}
     with pytest.raises(InputError, match="job-name"):
-        state.add_pod(0, intern(state, affinity=affinity("podAntiAffinity", term)), 0)
+        intern(state, affinity=affinity("podAntiAffinity", term))
 
 
-def test_a_carried_term_may_look_at_such_a_label_from_the_start():
+@pytest.mark.parametrize(
+    "selector",
+    [
+        pytest.param({"matchLabels": {"job-name": "j1"}}, id="by value"),
+        pytest.param(
+            {"matchExpressions": [{"key": "job-name", "operator": "In", "values": ["j1"]}]},
+            id="by condition",
+        ),
+    ],
+)
+def test_a_job_may_keep_its_own_pods_apart(selector):
     state = fresh("n0")
-    only = LabelSelector(match_labels={"job-name": "j1"})
-    term = {"topologyKey": "zone", "labelSelector": only.model_dump(by_alias=True)}
-    state.add_pod(0, intern(state, affinity=affinity("podAntiAffinity", term)), 0)
-    assert len(state.carried.about(intern(state, {"job-name": "j1"}))) == 1
+    apart = affinity("podAntiAffinity", {"topologyKey": "zone", "labelSelector": selector})
+    first = intern(state, {"job-name": "j1"}, affinity=apart)
+    state.add_pod(0, first, 0)
+    assert first.labels == {"job-name": "j1"}
+    assert len(state.carried.about(first)) == 1
     assert not state.carried.about(intern(state, {"job-name": "j2"}))

@@ -138,13 +138,13 @@ class ClassTable:
             Those of the pods: they may ask for GPUs (see `cluster.devices.device_request`).
         """
         devices = device_request(annotations) if annotations else None
+        text = self._text(spec)
         kept = self._projected(labels or {})
         granted = ""
         if status is not None and (status.container_statuses or status.init_container_statuses):
             granted = status.model_dump_json(
                 include={"container_statuses", "init_container_statuses", "conditions"}
             )
-        text = self._text(spec)
         key = (namespace, priority, text, tuple(sorted(kept.items())), owner, granted, devices)
         known = self._by_key.get(key)
         if known is None:
@@ -174,9 +174,14 @@ class ClassTable:
         return {k: v for k, v in labels.items() if k not in left_out}
 
     def _text(self, spec: PodSpec) -> str:
-        """Return *spec* as text; pods of one template share the object, so it is kept."""
+        """Return *spec* as text; pods of one template share the object, so it is kept.
+
+        What its own selectors look at has to stay among the labels of its pods: a Job that keeps
+        its pods apart asks for the name of the Job.
+        """
         known = self._specs.get(id(spec))
         if known is None:
+            self.mention(selector_keys(spec))
             known = self._specs[id(spec)] = (spec, spec.model_dump_json())  # keeps the id alive
         return known[1]
 
@@ -204,6 +209,24 @@ class ClassTable:
 
     def __iter__(self) -> Iterator[PodClass]:
         return iter(self._classes)
+
+
+def selector_keys(spec: PodSpec) -> Iterator[str]:
+    """Yield the labels of pods that a pod's own affinities and spread constraints look at."""
+    selectors = [constraint.label_selector for constraint in spec.topology_spread_constraints]
+    for constraint in spec.topology_spread_constraints:
+        yield from constraint.match_label_keys
+    affinity = spec.affinity
+    for side in () if affinity is None else (affinity.pod_affinity, affinity.pod_anti_affinity):
+        if side is not None:
+            preferred = side.preferred_during_scheduling_ignored_during_execution
+            terms = [weighted.pod_affinity_term for weighted in preferred]
+            terms += side.required_during_scheduling_ignored_during_execution
+            selectors += [term.label_selector for term in terms]
+    for selector in selectors:
+        if selector is not None:
+            yield from selector.match_labels
+            yield from (condition.key for condition in selector.match_expressions)
 
 
 def host_ports(spec: PodSpec) -> tuple[HostPort, ...]:
