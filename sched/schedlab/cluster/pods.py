@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from schedlab.cluster.classes import ClassTable, PodClass
+from schedlab.cluster.devices import Devices
 from schedlab.cluster.vocabulary import Vocabulary
 from schedlab.rng import Draws
 from schedlab.sim.distributions import Constant, Distribution
@@ -54,6 +55,8 @@ class PodTable:
         Index into `reasons`.
     key : uint64 array, [P]
         Entity key of (item, replica): the same under every scheduler.
+    devices : dict of int to tuple of int
+        The GPUs on its node that a bound pod was given; pods that ask for none aren't there.
     duration_us, estimate_us : int64 array, [P]
         How long it runs once started, -1 = until deleted; what a policy may believe of it.
     created_us ... deleted_us : int64 array, [P]
@@ -86,6 +89,7 @@ class PodTable:
         self.owner = array("i")
         self.attempts = array("i")
         self.node = array("i")
+        self.devices: dict[int, Devices] = {}
         self.outcome = array("b")
         self.reason = array("i")
         self.key = array("Q")

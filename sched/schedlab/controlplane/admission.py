@@ -170,9 +170,16 @@ class Admission:
                 found=template.spec.restart_policy or "Always",
                 expected=f"Never or OnFailure, as {DURATION_ANNOTATION} says that its pods end",
             )
-        pod_class = self._classes.intern(
-            namespace, spec, spec.priority or 0, labels=template.metadata.labels
-        )
+        try:
+            pod_class = self._classes.intern(
+                namespace,
+                spec,
+                spec.priority or 0,
+                labels=template.metadata.labels,
+                annotations=template.metadata.annotations,
+            )
+        except InputError as error:
+            raise _located(error, where) from None
         admitted = Admitted(pod_class, duration, estimate_us)
         self._memo[id(template), namespace] = (template, admitted)  # keeps the id alive
         return admitted
@@ -209,6 +216,7 @@ class Admission:
             labels=meta.labels,
             owner=spread_owner(pod),
             status=pod.status,
+            annotations=meta.annotations,
         )
 
     def _defaulted(

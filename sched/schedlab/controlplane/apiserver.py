@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable
 from typing import NamedTuple
 
 from schedlab.api.objects import ApiObject
+from schedlab.cluster.devices import Devices
 from schedlab.cluster.pods import PodLatency, PodTable
 from schedlab.cluster.state import ClusterState
 from schedlab.controlplane.config import ControlPlaneConfig
@@ -191,19 +192,23 @@ class ApiServer:
         self._binders.append(failed)
         return len(self._binders) - 1
 
-    def bind(self, pod: int, node: int, binder: int, sent_us: int) -> None:
-        """Bind a pod to a node in the name of the scheduler number *binder*."""
+    def bind(
+        self, pod: int, node: int, binder: int, sent_us: int, devices: Devices | None = None
+    ) -> None:
+        """Bind a pod to a node, and GPUs of it, in the name of the scheduler number *binder*."""
         due = self._due(Op.BIND, pod, sent_us)
-        self.calendar.post(due, Priority.WRITE, self._bind_id, (pod, node, binder))
+        self.calendar.post(due, Priority.WRITE, self._bind_id, (pod, node, binder, devices))
 
-    def _commit_bind(self, argument: tuple[int, int, int]) -> None:
-        pod, node, binder = argument
+    def _commit_bind(self, argument: tuple[int, int, int, Devices | None]) -> None:
+        pod, node, binder, devices = argument
         etcd = self.etcd
         if not etcd.alive[pod] or etcd.terminating[pod]:
             self._binders[binder](pod, "the pod is gone")
         elif etcd.node[pod] >= 0:
             self._binders[binder](pod, "the pod is bound already")
         else:
+            if devices is not None:
+                self.pods.devices[pod] = devices
             self._set_node(pod, node)
             self._notify_pod(Op.BIND, pod, node)
 
@@ -214,7 +219,11 @@ class ApiServer:
         pods.node[pod] = node
         pods.bound_us[pod] = now
         self.pending -= 1
-        self.truth.add_pod(pod, pods.class_of(pod), node)
+        pod_class = pods.class_of(pod)
+        devices = pods.devices.get(pod)
+        self.truth.add_pod(pod, pod_class, node, devices)
+        if pod_class.devices is not None and devices is None:  # nobody has chosen: the kubelet will
+            pods.devices[pod] = self.truth.devices_of[pod]
 
     def set_running(self, pod: int, sent_us: int) -> None:
         """Report that the containers run and are ready."""

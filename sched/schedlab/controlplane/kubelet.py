@@ -21,6 +21,7 @@ from collections.abc import Iterable
 from schedlab.api.objects import Node
 from schedlab.api.selectors import required_node_affinity_matches
 from schedlab.cluster.classes import PodClass
+from schedlab.cluster.devices import Devices
 from schedlab.cluster.pods import PodLatency, PodTable
 from schedlab.cluster.state import ClusterState
 from schedlab.controlplane.apiserver import ApiServer
@@ -117,19 +118,20 @@ class Kubelets:
             self._stage.extend([0] * (len(pods) - len(self._stage)))
         pods.seen_by_kubelet_us[pod] = now
         pod_class = pods.classes[pods.pod_class[pod]]
-        refusal = self._refusal(pod_class, node)
+        devices = pods.devices.get(pod)
+        refusal = self._refusal(pod_class, node, devices)
         if refusal:
             self._stage[pod] = ENDED
             self._api.set_ended(pod, self._send_at(node, now), Phase.FAILED, refusal)
             return
-        self.admitted.add_pod(pod, pod_class, node)
+        self.admitted.add_pod(pod, pod_class, node, devices)
         self._stage[pod] = STARTING
         pulled = self._pull(pod_class, node, now + self._sandbox.us(pod))
         pods.pulled_us[pod] = pulled
         started = pulled + self._start.us(pod)
         self._calendar.post(started, Priority.WRITE, self._started_id, pod)
 
-    def _refusal(self, pod_class: PodClass, node: int) -> str:
+    def _refusal(self, pod_class: PodClass, node: int, devices: Devices | None) -> str:
         """Return why the kubelet refuses a pod of this class, or an empty string."""
         nodes = self.admitted.nodes
         if not nodes.fits(node, pod_class.requests):
@@ -137,6 +139,9 @@ class Kubelets:
                 free = nodes.allocatable[resource, node] - nodes.requested[resource, node]
                 if amount > free:
                     return f"OutOf{nodes.resources[resource]}"
+        wanted = pod_class.devices
+        if wanted is not None and devices and not nodes.devices.fits_on(node, wanted, devices):
+            return "UnexpectedAdmissionError"  # what a device plugin that can't allocate leads to
         spec = pod_class.spec
         if spec.node_selector or spec.affinity is not None:
             key = (pod_class.id, node)

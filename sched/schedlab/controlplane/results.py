@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from schedlab.cluster.devices import device_text
 from schedlab.cluster.nodes import ZONE, NodeColumns
 from schedlab.cluster.pods import TIMES, PodTable
 from schedlab.cluster.vocabulary import Vocabulary
@@ -43,6 +44,8 @@ def digest(pods: PodTable, etcd: Etcd) -> str:
     sha = hashlib.sha256(etcd.digest().encode())
     for name in TIMES:
         sha.update(getattr(pods, name).tobytes())
+    if pods.devices:
+        sha.update(repr(sorted(pods.devices.items())).encode())
     return sha.hexdigest()
 
 
@@ -72,6 +75,7 @@ def pods_table(pods: PodTable, rows: Rows, nodes: Sequence[str]) -> Table:
         "priority": priority[of_class],
         "pod_class": of_class,
         "node": Coded(to_numpy(pods.node)[rows], nodes),
+        "gpu_index": _gpu_index(pods, rows),
         "outcome": Coded(to_numpy(pods.outcome)[rows].astype(np.int32), OUTCOMES),
         "reason": Coded(to_numpy(pods.reason)[rows], list(pods.reasons)),
         "attempts": to_numpy(pods.attempts)[rows],
@@ -86,6 +90,18 @@ def pods_table(pods: PodTable, rows: Rows, nodes: Sequence[str]) -> Table:
     for r, resource in enumerate(resources):
         table[resource_column("request", resource)] = requests[r][of_class]
     return table
+
+
+def _gpu_index(pods: PodTable, rows: Rows) -> Coded:
+    texts: Vocabulary[str] = Vocabulary()
+    codes = np.full(len(rows), -1, np.int32)
+    if pods.devices:
+        by_row = pods.devices
+        for i, row in enumerate(rows.tolist()):
+            held = by_row.get(row)
+            if held:
+                codes[i] = texts.add(device_text(held))
+    return Coded(codes, list(texts))
 
 
 def nodes_table(nodes: NodeColumns) -> Table:

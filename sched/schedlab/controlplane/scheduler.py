@@ -13,6 +13,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from schedlab.api.objects import Node
+from schedlab.cluster.devices import Devices, device_text
 from schedlab.cluster.pods import PodTable
 from schedlab.cluster.state import ClusterState
 from schedlab.controlplane.apiserver import OUTCOME, UNPLACED, ApiServer
@@ -129,7 +130,8 @@ class SchedulerComponent:
     def _on_bind(self, pod: int, node: int) -> None:
         if pod not in self.state.node_of:
             self.queue.leave(pod, self._calendar.now_us)
-            self.state.add_pod(pod, self._pods.class_of(pod), node)
+            pods = self._pods
+            self.state.add_pod(pod, pods.class_of(pod), node, pods.devices.get(pod))
 
     def _on_finish(self, pod: int, _: int) -> None:
         self._free(pod)
@@ -272,8 +274,9 @@ class SchedulerComponent:
                 continue
             if verdict == Verdict.PLACED:
                 node = placement.node[i]
-                if self._still_fits(pod, node, seen):
-                    self._assume(pod, node, now)
+                devices = placement.devices.get(i)
+                if self._still_fits(pod, node, devices, seen):
+                    self._assume(pod, node, devices, now)
                     nodes = self.state.nodes
                     seen = (nodes.usage.count, nodes.attributes.count)
                 else:
@@ -299,26 +302,32 @@ class SchedulerComponent:
                 placement.work[i],
             )
 
-    def _still_fits(self, pod: Pod, node: int, seen: tuple[int, int]) -> bool:
+    def _still_fits(
+        self, pod: Pod, node: int, devices: Devices | None, seen: tuple[int, int]
+    ) -> bool:
         """Check a placement against what is known now; *seen* is what the decision was based on."""
         nodes = self.state.nodes
-        if nodes.fits(node, pod.pod_class.requests):
+        wanted = pod.pod_class.devices
+        has_gpus = wanted is None or devices is None or nodes.devices.fits_on(node, wanted, devices)
+        if has_gpus and nodes.fits(node, pod.pod_class.requests):
             same = seen[1] == nodes.attributes.count
             return same or bool((self._view.feasible(pod) == node).any())
         if seen == (nodes.usage.count, nodes.attributes.count):
             requests = {nodes.resources[r]: n for r, n in pod.pod_class.requests}
+            on = "" if devices is None else f" on its GPUs {device_text(devices)}"
             raise InputError(
                 f"scheduler {self.name}: placement of {pod.name}",
-                found=nodes.names[node],
+                found=nodes.names[node] + on,
                 expected=f"a node with room for {requests}",
             )
         return False
 
-    def _assume(self, pod: Pod, node: int, now: int) -> None:
+    def _assume(self, pod: Pod, node: int, devices: Devices | None, now: int) -> None:
         row = pod.row
-        self.state.add_pod(row, pod.pod_class, node)
+        self.state.add_pod(row, pod.pod_class, node, devices)
         self._pods.decided_us[row] = now
-        self._api.bind(row, node, self._number, self._bucket.take(now))
+        held = self.state.devices_of.get(row)
+        self._api.bind(row, node, self._number, self._bucket.take(now), held)
         self.queue.leave(row, now)
 
     def _park(self, row: int, now: int, seen: tuple[int, int]) -> None:

@@ -60,6 +60,7 @@ PODS: tuple[Column, ...] = (
     Column("priority", "int32", "", "resolved priority"),
     Column("pod_class", "int32", "", "pods of one class look the same to a scheduler"),
     Column("node", "string", "", "node it was bound to; null when never bound"),
+    Column("gpu_index", "string", "", "its GPUs on that node, as 0-3; null when it has none"),
     Column("outcome", "string", "", "one of OUTCOMES"),
     Column(
         "reason", "string", "", "why, for outcomes that have one (kubelet or scheduler message)"

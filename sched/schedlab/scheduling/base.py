@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from schedlab.cluster.classes import PodClass
+from schedlab.cluster.devices import Devices
 from schedlab.rng import Draws
 from schedlab.scheduling.view import ClusterView
 
@@ -115,6 +116,9 @@ class Placement:
         derives the simulated decision time. Wall time is never used.
     evictions : list of Eviction
         Running pods to evict.
+    devices : dict of int to tuple of int
+        GPUs of the chosen node, by number of the pod in the batch. Where a pod asks for GPUs and
+        none are named here, it gets those that it best fits.
     """
 
     verdict: list[Verdict]
@@ -124,6 +128,7 @@ class Placement:
     feasible: list[int]
     work: list[int]
     evictions: list[Eviction] = field(default_factory=list)
+    devices: dict[int, Devices] = field(default_factory=dict)
 
     @classmethod
     def of(cls, pods: PodBatch) -> Placement:
@@ -131,11 +136,13 @@ class Placement:
         n = len(pods)
         return cls([Verdict.UNSCHEDULABLE] * n, [-1] * n, [""] * n, [0] * n, [-1] * n, [0] * n)
 
-    def place(self, index: int, node: int) -> None:
-        """Place pod number *index* of the batch on the node in row *node*."""
+    def place(self, index: int, node: int, devices: Devices | None = None) -> None:
+        """Place pod number *index* of the batch on the node in row *node*, and on GPUs of it."""
         self.verdict[index] = Verdict.PLACED
         self.node[index] = int(node)
         self.reason[index] = ""
+        if devices is not None:
+            self.devices[index] = devices
 
     def defer(self, index: int, until_us: int, reason: str = "") -> None:
         """Ask again about pod number *index* at *until_us*."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import NamedTuple
 
+from schedlab.cluster.devices import Devices
 from schedlab.scheduling.base import Placement, Pod, PodBatch, Verdict
 from schedlab.scheduling.view import ClusterView
 
@@ -20,6 +21,8 @@ class Decision(NamedTuple):
     """Nodes looked at."""
     reason: str
     """Why no node will do; empty otherwise."""
+    devices: Devices | None = None
+    """GPUs of the node; None = those that the pod best fits, if it asks for any."""
 
 
 def schedule_greedily(
@@ -35,7 +38,7 @@ def schedule_greedily(
             decision = decide(pod)
             _note(placement, i, decision)
             if decision.row >= 0:
-                trial.assume(pod, decision.row)
+                trial.assume(pod, decision.row, decision.devices)
     return placement
 
 
@@ -45,5 +48,7 @@ def _note(placement: Placement, index: int, decision: Decision) -> None:
     if decision.row >= 0:
         placement.verdict[index] = Verdict.PLACED
         placement.node[index] = decision.row
+        if decision.devices is not None:
+            placement.devices[index] = decision.devices
     else:
         placement.reason[index] = decision.reason

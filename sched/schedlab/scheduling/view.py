@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from schedlab.cluster.devices import DeviceColumns, Devices
 from schedlab.cluster.nodes import ChangeLog, NodeColumns
 from schedlab.cluster.state import ClusterState
 from schedlab.errors import InputError
@@ -81,6 +82,11 @@ class ClusterView:
     def nonzero_requested(self) -> NDArray[np.int64]:
         """Milli-cores and bytes with upstream's defaults, int64 [2, N], read-only."""
         return self._columns()[2]
+
+    @property
+    def devices(self) -> DeviceColumns:
+        """The nodes' GPUs, one by one; not to be changed."""
+        return self.state.nodes.devices
 
     @property
     def present(self) -> NDArray[np.bool_]:
@@ -151,9 +157,9 @@ class Fork:
     def __init__(self, view: ClusterView) -> None:
         self._view = view
 
-    def assume(self, pod: Pod, node: int) -> None:
-        """Let *pod* hold its requests on the node in row *node*."""
-        self._view.state.add_pod(pod.row, pod.pod_class, int(node))
+    def assume(self, pod: Pod, node: int, devices: Devices | None = None) -> None:
+        """Let *pod* hold its requests, and *devices*, on the node in row *node*."""
+        self._view.state.add_pod(pod.row, pod.pod_class, int(node), devices)
 
     def remove(self, pod_row: int) -> None:
         """Free what a pod holds, as if it had gone."""
