@@ -49,7 +49,7 @@ Attached = tuple[str, str]
 Names = Sequence[str] | Mapping[int, str]
 
 
-class ClaimMissing(ValueError):
+class ClaimMissingError(ValueError):
     """A pod's claim is not there; it can't be scheduled before it is."""
 
 
@@ -113,7 +113,7 @@ def attachable_volumes(
 
     Raises
     ------
-    ClaimMissing
+    ClaimMissingError
         A claim of a new pod is not there.
     AttachmentError
         An ephemeral volume's claim is not the pod's own, or an in-tree volume can't be translated.
@@ -128,7 +128,7 @@ def attachable_volumes(
         if claim is None:
             if new:
                 lost = missing("persistentvolumeclaim", name)
-                raise ClaimMissing(f"looking up PVC {pod.namespace}/{name}: {lost}")
+                raise ClaimMissingError(f"looking up PVC {pod.namespace}/{name}: {lost}")
             continue
         if volume.ephemeral is not None:
             complaint = foreign(claim, pod.name, pod.uid)

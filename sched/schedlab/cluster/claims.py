@@ -97,8 +97,10 @@ def bound_to(volume: PersistentVolume, claim: PersistentVolumeClaim) -> bool:
 
 
 def could_hold(volume: PersistentVolume, claim: PersistentVolumeClaim) -> bool:
-    """Return whether a volume could be the claim's at all: free or reserved for it, large enough,
-    of the same mode and attributes class, and not being deleted.
+    """Return whether a volume could be the claim's at all.
+
+    It has to be free or reserved for it, large enough, of the same mode and attributes class, and
+    not being deleted.
     """
     if volume.spec.claim_ref is not None and not bound_to(volume, claim):
         return False
