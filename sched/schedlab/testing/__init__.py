@@ -1,5 +1,6 @@
 """Tools for tests of schedulers and experiments, for users of schedlab as for itself."""
 
+from schedlab.testing.affinity import label_condition, pod_affinity, pod_term
 from schedlab.testing.conformance import check_scheduler
 from schedlab.testing.runs import (
     PlainFirstFit,
@@ -20,7 +21,10 @@ __all__ = [
     "checked",
     "created",
     "deleted",
+    "label_condition",
+    "pod_affinity",
     "pod_template",
+    "pod_term",
     "pods_at",
     "seconds",
     "small_node",
