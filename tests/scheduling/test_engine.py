@@ -19,7 +19,12 @@ from schedlab.scheduling.base import PodBatch
 from schedlab.scheduling.framework import kernels
 from schedlab.scheduling.framework.evaluation import evaluate
 from schedlab.scheduling.framework.interface import Cycle, Depends, fit_error
-from schedlab.scheduling.framework.profiles import Profile, nodes_to_find, read_profiles
+from schedlab.scheduling.framework.profiles import (
+    Profile,
+    engine_subset,
+    nodes_to_find,
+    read_profiles,
+)
 from schedlab.scheduling.heuristics import BestFit, DotProduct, FirstFit, WorstFit
 from schedlab.scheduling.kube_scheduler import KubeScheduler, visiting_order
 from schedlab.scheduling.plugins.node_resources_fit import shape_scores
@@ -80,8 +85,8 @@ MOST = {
 }
 PROFILES = [
     pytest.param(Profile(), id="default"),
-    pytest.param(read_profiles(RATIO)[0], id="ratio and three balanced resources"),
-    pytest.param(read_profiles(MOST)[0], id="most allocated, other weights"),
+    pytest.param(engine_subset(read_profiles(RATIO)[0]), id="ratio and three balanced resources"),
+    pytest.param(engine_subset(read_profiles(MOST)[0]), id="most allocated, other weights"),
 ]
 PREFERS_SSD = Affinity(
     node_affinity=NodeAffinity(

@@ -17,9 +17,9 @@ from schedlab.api.objects import PodTemplate
 from schedlab.cluster import ClassTable, ClusterState
 from schedlab.cluster.vocabulary import ResourceNames
 from schedlab.controlplane.admission import Admission
-from schedlab.scheduling.framework.evaluation import evaluate
+from schedlab.scheduling.framework.evaluation import PREFILTER, evaluate
 from schedlab.scheduling.framework.interface import Cycle
-from schedlab.scheduling.framework.profiles import Profile, read_profiles
+from schedlab.scheduling.framework.profiles import Profile, engine_subset, read_profiles
 
 GOLDEN = Path(__file__).parents[1] / "golden" / "kube-scheduler"
 SAMPLE = sorted(
@@ -52,6 +52,7 @@ class Replay:
     def __init__(self, scenario):
         config = scenario.get("config")
         profiles = read_profiles(config) if config else [Profile()]
+        profiles = [engine_subset(profile) for profile in profiles]
         self.profiles = {profile.scheduler_name: profile for profile in profiles}
         self.state = ClusterState(ClassTable(ResourceNames()))
         admission = Admission(
@@ -94,9 +95,15 @@ def test_every_verdict_and_score_is_the_recorded_one(path):
         pod = replay.classes[decision["index"]]
         cycle = Cycle(replay.state, pod)
         found = evaluate(profile, cycle)
+        if decision["prefilter_reject"]:
+            assert found.rejection[0] == decision["prefilter_reject"]["plugin"]
+            continue
         names = [nodes.names[row] for row in found.rows]
         for k, name in enumerate(names):
             recorded = decision["filtered"].get(name)
+            if found.rejected_by[k] == PREFILTER:
+                assert recorded["prefilter"], (decision["pod"], name)
+                continue
             if found.rejected_by[k] < 0:
                 assert recorded is None, (decision["pod"], name, recorded)
                 continue

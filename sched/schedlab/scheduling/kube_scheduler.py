@@ -4,8 +4,8 @@ What a class scored on a node is kept until that node changes; a decision refres
 and takes the arg-max, in two compiled calls. `schedlab.scheduling.framework.evaluation` is the same
 without memory, and the tests hold both to the same decisions.
 
-Not modelled are the plugins in `schedlab.scheduling.framework.profiles.WITHOUT_EFFECT`; pods that
-would need one of them are refused when the workload is read.
+Not compiled are the plugins that `schedlab.scheduling.framework.profiles.engine_subset` leaves out;
+pods that would need one of them are refused when the workload is read.
 """
 
 from __future__ import annotations
@@ -27,7 +27,12 @@ from schedlab.scheduling.framework.class_cache import ClassCaches, Cursor, Stati
 from schedlab.scheduling.framework.filter_cache import explain, request_arrays, static_filters
 from schedlab.scheduling.framework.interface import Cycle, Depends, depends_on, skips_score
 from schedlab.scheduling.framework.kernels import LEAST, MOST, RATIO, choose_kube, refresh_kube
-from schedlab.scheduling.framework.profiles import Profile, nodes_to_find, read_profiles
+from schedlab.scheduling.framework.profiles import (
+    Profile,
+    engine_subset,
+    nodes_to_find,
+    read_profiles,
+)
 from schedlab.scheduling.greedy import Decision, schedule_greedily
 from schedlab.scheduling.plugins.node_affinity import NodeAffinity
 from schedlab.scheduling.plugins.node_resources import scored_resources
@@ -135,7 +140,7 @@ def _profile(source: Any, name: str | None) -> Profile:
         return source
     if source is None:
         return Profile()
-    profiles = read_profiles(source)
+    profiles = [engine_subset(profile) for profile in read_profiles(source)]
     if name is None:
         return profiles[0]
     for profile in profiles:

@@ -69,7 +69,10 @@ def load_scheduler(
             raise InputError(f"{name}: options", found=given, expected="none: it is a function")
         return as_scheduler(made)
     if isinstance(made, type):
-        made = _instantiate(name, made, given, base)
+        config = given.get("config")
+        if isinstance(config, str) and base is not None:
+            given["config"] = str(base / config)
+        made = instantiate(name, made, given)
     elif given:
         raise InputError(f"{name}: options", found=given, expected="none: it is an instance")
     if not callable(getattr(made, "schedule", None)):
@@ -84,10 +87,7 @@ def _find(name: str, base: Path | None) -> Any:
     if name in SCHEDULERS:
         return _import(SCHEDULERS[name], name)
     if ":" in name:
-        module, _, attribute = name.rpartition(":")
-        if module.endswith(".py"):
-            return _attribute(_import_file(name, (base or Path()) / module), attribute, name)
-        return _import(name, name)
+        return load_attribute(name, base)
     announced = {point.name: point for point in entry_points(group=ENTRY_POINTS)}
     if name in announced:
         try:
@@ -105,7 +105,44 @@ def _find(name: str, base: Path | None) -> Any:
     )
 
 
-def _instantiate(name: str, kind: type, options: dict[str, Any], base: Path | None) -> Any:
+def load_attribute(name: str, base: Path | None = None) -> Any:
+    """Return what ``path/to/file.py:Name`` or ``package.module:Name`` stands for.
+
+    Parameters
+    ----------
+    name : str
+        File or module, and a name that is defined there.
+    base : Path, optional
+        Directory to which a file is relative.
+
+    Raises
+    ------
+    InputError
+        There is no such file, module or name, or it can't be imported.
+    """
+    module, _, attribute = name.rpartition(":")
+    if module.endswith(".py"):
+        return _attribute(_import_file(name, (base or Path()) / module), attribute, name)
+    return _import(name, name)
+
+
+def instantiate(name: str, kind: type, options: Mapping[str, Any]) -> Any:
+    """Return an instance of a user's class.
+
+    Parameters
+    ----------
+    name : str
+        What the class is called in errors.
+    kind : type
+        The class.
+    options : mapping
+        Its keyword arguments.
+
+    Raises
+    ------
+    InputError
+        It takes no such option, or needs one that is missing.
+    """
     parameters = inspect.signature(kind).parameters
     takes_all = any(p.kind is inspect.Parameter.VAR_KEYWORD for p in parameters.values())
     for option in options:
@@ -116,9 +153,6 @@ def _instantiate(name: str, kind: type, options: dict[str, Any], base: Path | No
                 expected=f"one of {', '.join(parameters) or 'no options'}",
                 hint=nearest(option, sorted(parameters)),
             )
-    config = options.get("config")
-    if isinstance(config, str) and base is not None:
-        options = {**options, "config": str(base / config)}
     try:
         return kind(**options)
     except TypeError as error:

@@ -1,8 +1,9 @@
 """KubeSchedulerConfiguration (v1) as its authors write it: what may stand in the file.
 
-The shape only; `schedlab.scheduling.framework.profiles` turns it into plugins. Every key is either
-used, without any effect on decisions (`HARMLESS_KEYS`), announced by a warning because the
-scheduler *component* has it among its own parameters, or an error.
+The shape only; `schedlab.scheduling.framework.plugin_arguments` holds the arguments of plugins, and
+`schedlab.scheduling.framework.profiles` turns both into plugins. Every key is either used, without
+any effect on decisions (`HARMLESS_KEYS`), announced by a warning because the scheduler *component*
+has it among its own parameters, or an error.
 """
 
 from __future__ import annotations
@@ -16,7 +17,6 @@ from pydantic import Field, ValidationError
 
 from schedlab.api.base import ApiModel, Count, ModelWarning
 from schedlab.api.invalid import input_error
-from schedlab.api.objects import NodeAffinity
 from schedlab.api.yaml_loader import load_documents
 from schedlab.errors import InputError
 
@@ -93,54 +93,6 @@ class KubeSchedulerConfiguration(ApiModel):
     profiles: tuple[ProfileConfig, ...] = ()
     extenders: tuple[Mapping[str, Any], ...] = ()
     client_connection: Mapping[str, Any] = Field(default_factory=dict)
-
-
-class ResourceSpec(ApiModel):
-    """A resource that is scored, and its weight (0 = 1, as upstream defaults it)."""
-
-    name: str
-    weight: Annotated[int, Field(strict=True, ge=0, le=100)] = 1
-
-
-class ShapePoint(ApiModel):
-    """One point of RequestedToCapacityRatio."""
-
-    utilization: Percentage
-    score: Annotated[int, Field(strict=True, ge=0, le=10)]
-
-
-class RatioParam(ApiModel):
-    """The shape of RequestedToCapacityRatio."""
-
-    shape: tuple[ShapePoint, ...] = ()
-
-
-class ScoringStrategy(ApiModel):
-    """How NodeResourcesFit scores."""
-
-    type: str = "LeastAllocated"
-    resources: tuple[ResourceSpec, ...] = ()
-    requested_to_capacity_ratio: RatioParam = RatioParam()
-
-
-class NodeResourcesFitArgs(ApiModel):
-    """Arguments of NodeResourcesFit."""
-
-    ignored_resources: tuple[str, ...] = ()
-    ignored_resource_groups: tuple[str, ...] = ()
-    scoring_strategy: ScoringStrategy = ScoringStrategy()
-
-
-class NodeResourcesBalancedAllocationArgs(ApiModel):
-    """Arguments of NodeResourcesBalancedAllocation."""
-
-    resources: tuple[ResourceSpec, ...] = ()
-
-
-class NodeAffinityArgs(ApiModel):
-    """Arguments of NodeAffinity."""
-
-    added_affinity: NodeAffinity | None = None
 
 
 M = TypeVar("M", bound=ApiModel)

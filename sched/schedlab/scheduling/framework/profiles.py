@@ -1,76 +1,66 @@
-"""Profiles: which plugins run, with which weights and arguments.
+"""Profiles: which plugins run at which point, with which weights and arguments.
 
 Built from an unmodified ``KubeSchedulerConfiguration`` (v1), as kube-scheduler's --config takes it:
-``multiPoint``, enabled and disabled plugins per extension point, weights, ``pluginConfig``. What
-asks for a plugin that is not there yet is an error, never silence.
+``multiPoint``, enabled and disabled plugins per extension point, weights, ``pluginConfig``. A
+plugin of one's own is named by the path to it, as ``path/to/file.py:Class`` or
+``package.module:Class``; it takes part in the points for which it has a method
+(`schedlab.scheduling.framework.interface.POINTS`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from itertools import pairwise
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
+
+from pydantic.alias_generators import to_snake
 
 from schedlab.api.invalid import nearest
 from schedlab.errors import InputError
+from schedlab.scheduling.framework.builtin_plugins import (
+    DEFAULT_PLUGINS,
+    WITHOUT_EFFECT,
+    Arguments,
+    make_plugin,
+    takes_arguments,
+)
 from schedlab.scheduling.framework.configuration import (
-    NodeAffinityArgs,
-    NodeResourcesBalancedAllocationArgs,
-    NodeResourcesFitArgs,
     Plugin,
     PluginConfig,
     Plugins,
+    PluginSet,
     ProfileConfig,
-    ResourceSpec,
     read_configuration,
-    validated,
 )
-from schedlab.scheduling.framework.interface import FilterPlugin, ScorePlugin
-from schedlab.scheduling.plugins.node_affinity import NodeAffinity
-from schedlab.scheduling.plugins.node_name import NodeName
-from schedlab.scheduling.plugins.node_resources import DEFAULT_RESOURCES, ResourceWeights
-from schedlab.scheduling.plugins.node_resources_balanced_allocation import (
-    NodeResourcesBalancedAllocation,
-)
-from schedlab.scheduling.plugins.node_resources_fit import STRATEGIES, FitArgs, NodeResourcesFit
-from schedlab.scheduling.plugins.node_unschedulable import NodeUnschedulable
-from schedlab.scheduling.plugins.taint_toleration import TaintToleration
+from schedlab.scheduling.framework.interface import POINTS, FilterPlugin, ScorePlugin
 
-FILTERS = ("NodeUnschedulable", "NodeName", "TaintToleration", "NodeAffinity", "NodeResourcesFit")
-"""Filter plugins in upstream's order."""
-WEIGHTS: dict[str, int] = {
-    "TaintToleration": 3,
-    "NodeAffinity": 2,
-    "NodeResourcesFit": 1,
-    "NodeResourcesBalancedAllocation": 1,
+PREPARED: Final[Mapping[str, tuple[str, ...]]] = {
+    "filter": (
+        "NodePorts",
+        "NodeResourcesFit",
+        "VolumeRestrictions",
+        "VolumeBinding",
+        "PodTopologySpread",
+        "InterPodAffinity",
+        "DynamicResources",
+    ),
+    "score": ("TaintToleration", "PodTopologySpread", "InterPodAffinity"),
 }
-"""Score plugins in upstream's order, with upstream's default weights."""
-BUILT_IN = ("SchedulingGates", "PrioritySort", "DefaultBinder")
-"""Plugins that the queue and the binding of the scheduler component implement; always on."""
-NEEDED = {
-    "pre_enqueue": ("SchedulingGates",),
-    "queue_sort": ("PrioritySort",),
-    "pre_filter": ("NodeAffinity", "NodeResourcesFit"),
-    "pre_score": tuple(WEIGHTS),
-    "bind": ("DefaultBinder",),
-}
-"""What has to run at a point: always, or where the plugin runs at the point it prepares."""
-NEEDS = "the scheduler component or the plugin's own later steps need it here"
-WITHOUT_EFFECT = {
-    "NodePorts": "host ports",
-    "VolumeRestrictions": "volumes",
-    "NodeVolumeLimits": "volumes",
-    "VolumeBinding": "volumes",
-    "VolumeZone": "volumes",
-    "PodTopologySpread": "topology spread constraints",
-    "InterPodAffinity": "inter-pod affinity",
-    "DynamicResources": "resource claims",
-    "DefaultPreemption": "preemption",
-    "ImageLocality": "image locality",
-}
-"""Default plugins that are not modelled; pods that would need them are refused."""
+"""Plugins that upstream fails without at ``preFilter`` or ``preScore``."""
+COMPILED_FILTERS: Final = (
+    "NodeUnschedulable",
+    "NodeName",
+    "TaintToleration",
+    "NodeAffinity",
+    "NodeResourcesFit",
+)
+COMPILED_SCORES: Final = (
+    "TaintToleration",
+    "NodeAffinity",
+    "NodeResourcesFit",
+    "NodeResourcesBalancedAllocation",
+)
 
 
 @dataclass(frozen=True)
@@ -87,21 +77,60 @@ class Profile:
         With their weights.
     percentage_of_nodes_to_score : int
         Share of the nodes that must be found feasible before the search stops; 0 = adaptive.
+    others : mapping of str to tuple, optional
+        Plugins of the other points by method name; without it *filters* and *scores* take part
+        wherever they have a method.
     """
 
     scheduler_name: str = "default-scheduler"
-    filters: tuple[FilterPlugin, ...] = field(
-        default_factory=lambda: tuple(_MAKERS[name](({}, "")) for name in FILTERS)
-    )
+    filters: tuple[FilterPlugin, ...] = field(default_factory=lambda: _made(COMPILED_FILTERS))
     scores: tuple[tuple[ScorePlugin, int], ...] = field(
-        default_factory=lambda: tuple((_MAKERS[n](({}, "")), w) for n, w in WEIGHTS.items())
+        default_factory=lambda: tuple(
+            (plugin, DEFAULT_PLUGINS[plugin.name]) for plugin in _made(COMPILED_SCORES)
+        )
     )
     percentage_of_nodes_to_score: int = 0
+    others: Mapping[str, tuple[Any, ...]] | None = None
+
+    @classmethod
+    def default(cls) -> Profile:
+        """Return kube-scheduler's default profile, complete."""
+        return _profile(ProfileConfig(), "profiles[0]", 0, None)
 
     def plugins(self, point: str) -> tuple[Any, ...]:
         """Return the plugins that take part in an extension point (a method name), in order."""
-        every = {id(p): p for p in (*self.filters, *(plugin for plugin, _ in self.scores))}
+        if point == "filter":
+            return self.filters
+        scores = tuple(plugin for plugin, _ in self.scores)
+        if point == "score":
+            return scores
+        if self.others is not None:
+            return self.others.get(point, ())
+        every = {id(plugin): plugin for plugin in (*self.filters, *scores)}
         return tuple(plugin for plugin in every.values() if hasattr(plugin, point))
+
+    def plugin(self, name: str) -> Any | None:
+        """Return the plugin of a name, at whatever point it runs; None when it doesn't."""
+        for point in POINTS:
+            for plugin in self.plugins(point):
+                if plugin.name == name:
+                    return plugin
+        return None
+
+
+def _made(names: Iterable[str]) -> tuple[Any, ...]:
+    return tuple(make_plugin(name, Arguments(), name) for name in names)
+
+
+def engine_subset(profile: Profile) -> Profile:
+    """Return a profile without the built-in plugins that the engine doesn't compile yet."""
+    left_out = {*DEFAULT_PLUGINS} - {*COMPILED_FILTERS, *COMPILED_SCORES}
+    return Profile(
+        profile.scheduler_name,
+        tuple(plugin for plugin in profile.filters if plugin.name not in left_out),
+        tuple((plugin, w) for plugin, w in profile.scores if plugin.name not in left_out),
+        profile.percentage_of_nodes_to_score,
+    )
 
 
 def nodes_to_find(size: int, percentage: int) -> int:
@@ -128,121 +157,194 @@ def nodes_to_find(size: int, percentage: int) -> int:
     return max(size * percentage // 100, 100)
 
 
-def read_profiles(source: str | Path | Mapping[str, Any]) -> list[Profile]:
+def read_profiles(
+    source: str | Path | Mapping[str, Any], base: Path | None = None
+) -> list[Profile]:
     """Read the profiles of a KubeSchedulerConfiguration.
 
     Parameters
     ----------
     source : str, Path or mapping
         A YAML or JSON file, or its content.
+    base : Path, optional
+        Directory to which users' plugins are relative; by default that of the file.
 
     Raises
     ------
     InputError
         Another kind or version, an unknown plugin, bad arguments.
     """
+    if base is None and not isinstance(source, Mapping):
+        base = Path(source).parent
     try:
         config = read_configuration(source)
+        profiles = config.profiles or (ProfileConfig(),)
         found = [
-            _profile(profile, f"profiles[{i}]", config.percentage_of_nodes_to_score)
-            for i, profile in enumerate(config.profiles or (ProfileConfig(),))
+            _profile(profile, f"profiles[{i}]", config.percentage_of_nodes_to_score, base)
+            for i, profile in enumerate(profiles)
         ]
-        names = [profile.scheduler_name for profile in found]
-        for name in names:
-            if names.count(name) > 1:
-                raise InputError("profiles", found=name, expected="schedulerNames that are unique")
+        _check_names(profiles)
+        _check_queue_sort(found)
     except InputError as error:
         raise error if isinstance(source, Mapping) else error.in_file(source) from None
     return found
 
 
-def _profile(config: ProfileConfig, where: str, share: int) -> Profile:
-    own = config.percentage_of_nodes_to_score
+def _check_names(profiles: Sequence[ProfileConfig]) -> None:
+    names = [profile.scheduler_name for profile in profiles]
+    for i, profile in enumerate(profiles):
+        if len(profiles) > 1 and "scheduler_name" not in profile.model_fields_set:
+            raise InputError(
+                f"profiles[{i}].schedulerName",
+                found="<nothing>",
+                expected="schedulerNames that are unique, as there are several profiles",
+            )
+    for name in names:
+        if names.count(name) > 1:
+            raise InputError("profiles", found=name, expected="schedulerNames that are unique")
+
+
+def _check_queue_sort(profiles: Sequence[Profile]) -> None:
+    """Refuse profiles that sort the one queue they share in different ways."""
+    names = [[plugin.name for plugin in p.plugins("sort_key")] for p in profiles]
+    for i, own in enumerate(names):
+        where = f"profiles[{i}].plugins.queueSort"
+        if len(own) != 1:
+            raise InputError(where, found=own or "<no plugin>", expected="exactly one plugin")
+        if own != names[0]:
+            raise InputError(where, found=own[0], expected=f"{names[0][0]}, as in profiles[0]")
+
+
+def _profile(config: ProfileConfig, where: str, share: int, base: Path | None) -> Profile:
+    everywhere = _everywhere(config.plugins.multi_point)
+    at = f"{where}.plugins"
+    named = {entry.name: f"{at}.multiPoint" for entry in everywhere}
+    for key, own in _points(config.plugins):
+        _check_point(own, f"{at}.{key}")
+        for i, entry in enumerate(own.enabled):
+            named.setdefault(entry.name, f"{at}.{key}.enabled[{i}].name")
     arguments = _arguments(config.plugin_config, f"{where}.pluginConfig")
-    _check(config.plugins, f"{where}.plugins")
-    filters = _at_point(config.plugins, "filter", FILTERS, f"{where}.plugins")
-    scores = _at_point(config.plugins, "score", tuple(WEIGHTS), f"{where}.plugins")
-    made = {name: _MAKERS[name](arguments.get(name, ({}, ""))) for name in {*filters, *scores}}
+    made = {
+        name: make_plugin(name, arguments.get(name, Arguments()), place, base)
+        for name, place in named.items()
+        if name not in WITHOUT_EFFECT
+    }
+    _check_made(made, named)
+    found = {
+        method: _at_point(getattr(config.plugins, to_snake(key)), everywhere, method, made, at)
+        for method, key in POINTS.items()
+    }
+    _check_whole(found, at)
+    others = {
+        method: tuple(made[name] for name in names)
+        for method, names in found.items()
+        if method not in ("filter", "score")
+    }
+    own_share = config.percentage_of_nodes_to_score
     return Profile(
         config.scheduler_name,
-        tuple(made[name] for name in filters),
-        tuple((made[name], weight) for name, weight in scores.items()),
-        share if own is None else own,
+        tuple(made[name] for name in found["filter"]),
+        tuple((made[name], weight or 1) for name, weight in found["score"].items()),
+        share if own_share is None else own_share,
+        others,
     )
 
 
-def _at_point(plugins: Plugins, point: str, default: Sequence[str], where: str) -> dict[str, int]:
-    """Return the plugins of one extension point, in order, with their weights.
+def _points(plugins: Plugins) -> list[tuple[str, PluginSet]]:
+    """Return all sets of plugins with their keys, ``multiPoint`` included."""
+    return [
+        (info.alias or name, getattr(plugins, name)) for name, info in Plugins.model_fields.items()
+    ]
+
+
+def _everywhere(multi_point: PluginSet) -> list[Plugin]:
+    """Return what runs at every point it can: the default plugins with the profile's changes.
+
+    A default plugin that is named keeps its place and takes the weight that is given there.
+    """
+    off = {entry.name for entry in multi_point.disabled}
+    named = {entry.name: entry for entry in multi_point.enabled}
+    kept = [
+        named.get(name, Plugin(name=name, weight=weight))
+        for name, weight in DEFAULT_PLUGINS.items()
+        if name not in off and "*" not in off
+    ]
+    replaced = {entry.name for entry in kept}
+    return kept + [entry for entry in multi_point.enabled if entry.name not in replaced]
+
+
+def _at_point(
+    own: PluginSet, everywhere: Sequence[Plugin], method: str, made: Mapping[str, Any], where: str
+) -> dict[str, int]:
+    """Return the plugins of one extension point, in order, with their weights (0 = 1).
 
     The order is upstream's (expandMultiPointPlugins): first what the point names and ``multiPoint``
-    has as well, then the rest of ``multiPoint``, then what only the point names. A weight that is
-    not given where a plugin is enabled is 1, whatever its default.
+    has as well, then the rest of ``multiPoint``, then what only the point names. What a point
+    disables counts as not in ``multiPoint``.
     """
-    every = _multi_point(plugins)
-    own = getattr(plugins, point)
-    named = {entry.name: entry.weight or 1 for entry in own.enabled}
+    named = {entry.name: entry.weight for entry in own.enabled if entry.name not in WITHOUT_EFFECT}
+    for name in named:
+        if not hasattr(made[name], method):
+            raise InputError(
+                f"{where}.{POINTS[method]}.enabled",
+                found=name,
+                expected=f"plugins that take part there (with a method {method})",
+            )
     off = {entry.name for entry in own.disabled}
-    for i, entry in enumerate(own.enabled):
-        if point == "score" and entry.weight and entry.name in WITHOUT_EFFECT:
-            raise _not_modelled(entry.name, f"{where}.{point}.enabled[{i}]")
+    if "*" in off:
+        return named
     rest = {
-        name: weight
-        for name, weight in every.items()
-        if name not in named and name not in off and "*" not in off
+        entry.name: entry.weight
+        for entry in everywhere
+        if entry.name not in off and entry.name in made and hasattr(made[entry.name], method)
     }
-    first = {name: weight for name, weight in named.items() if name in every}
-    found = {**first, **rest, **named}
-    return {name: weight for name, weight in found.items() if name in default}
+    overriding = {name: weight for name, weight in named.items() if name in rest}
+    return {**overriding, **{k: v for k, v in rest.items() if k not in named}, **named}
 
 
-def _multi_point(plugins: Plugins) -> dict[str, int]:
-    """Return what runs at every point it can: the default plugins with the profile's changes."""
-    defaults = {**dict.fromkeys((*BUILT_IN, *FILTERS), 0), **WEIGHTS}
-    off = {entry.name for entry in plugins.multi_point.disabled}
-    named = {entry.name: entry.weight or 1 for entry in plugins.multi_point.enabled}
-    kept = {} if "*" in off else {k: v for k, v in defaults.items() if k not in off}
-    return {**kept, **named}
+def _check_point(own: PluginSet, where: str) -> None:
+    """Refuse plugins that are named twice, and names to switch off that nobody has."""
+    seen: set[str] = set()
+    for i, entry in enumerate(own.enabled):
+        if entry.name in seen:
+            raise InputError(
+                f"{where}.enabled[{i}].name", found=entry.name, expected="each plugin once"
+            )
+        seen.add(entry.name)
+    for i, entry in enumerate(own.disabled):
+        if entry.name != "*" and ":" not in entry.name and entry.name not in DEFAULT_PLUGINS:
+            raise InputError(
+                f"{where}.disabled[{i}].name",
+                found=entry.name,
+                expected="a plugin of kube-scheduler, or *",
+                hint=nearest(entry.name, [*DEFAULT_PLUGINS]),
+            )
 
 
-def _check(plugins: Plugins, where: str) -> None:
-    """Refuse plugins that nobody knows, and profiles without what they can't do without."""
-    known = sorted({*FILTERS, *WEIGHTS, *BUILT_IN, *WITHOUT_EFFECT})
-    for point, info in Plugins.model_fields.items():
-        own, key = getattr(plugins, point), info.alias
-        for state, entries in (("enabled", own.enabled), ("disabled", own.disabled)):
-            for i, entry in enumerate(entries):
-                _check_name(entry, f"{where}.{key}.{state}[{i}].name", state, known)
-        wanted = NEEDED.get(point, ())
-        if point in ("pre_filter", "pre_score"):
-            wanted = tuple(_at_point(plugins, point.removeprefix("pre_"), wanted, where))
-        there = _at_point(plugins, point, wanted, where)
-        for name in wanted:
-            if name not in there:
-                raise InputError(
-                    f"{where}.{key}", found="<it switched off>", expected=f"{name}: {NEEDS}"
-                )
+def _check_made(made: Mapping[str, Any], places: Mapping[str, str]) -> None:
+    """Refuse two plugins that call themselves the same."""
+    by_name: dict[str, str] = {}
+    for key, plugin in made.items():
+        if by_name.setdefault(plugin.name, key) != key:
+            raise InputError(
+                places[key], found=plugin.name, expected="plugins with names of their own"
+            )
 
 
-def _check_name(entry: Plugin, where: str, state: str, known: list[str]) -> None:
-    if entry.name not in known and not (state == "disabled" and entry.name == "*"):
+def _check_whole(found: Mapping[str, Mapping[str, int]], where: str) -> None:
+    """Refuse profiles without what they can't do without."""
+    if not found["bind"]:
         raise InputError(
-            where,
-            found=entry.name,
-            expected="a plugin of kube-scheduler",
-            hint=nearest(entry.name, known),
+            f"{where}.bind", found="<no plugin>", expected="at least one, such as DefaultBinder"
         )
-
-
-def _not_modelled(name: str, where: str) -> InputError:
-    return InputError(
-        f"{where}: {name}",
-        found=f"<{WITHOUT_EFFECT[name]}>",
-        expected="plugins that schedlab models so far",
-    )
-
-
-Arguments = tuple[Mapping[str, Any], str]
-"""The arguments of a plugin, and where they stand."""
+    for point, names in PREPARED.items():
+        for name in names:
+            if name in found[point] and name not in found[f"pre_{point}"]:
+                raise InputError(
+                    f"{where}.{POINTS[f'pre_{point}']}",
+                    found="<it switched off>",
+                    expected=f"{name}: it runs at {point} and prepares that here",
+                )
 
 
 def _arguments(entries: Sequence[PluginConfig], where: str) -> dict[str, Arguments]:
@@ -251,80 +353,14 @@ def _arguments(entries: Sequence[PluginConfig], where: str) -> dict[str, Argumen
         at = f"{where}[{i}]"
         if entry.name in found:
             raise InputError(f"{at}.name", found=entry.name, expected="each plugin once")
-        if entry.name in WITHOUT_EFFECT:
-            if set(entry.args) - {"apiVersion", "kind"}:
-                raise _not_modelled(entry.name, at)
-        elif entry.name not in _TAKES_ARGUMENTS:
+        if not takes_arguments(entry.name):
             raise InputError(
                 f"{at}.name",
                 found=entry.name,
                 expected="a plugin that takes arguments",
-                hint=nearest(entry.name, _TAKES_ARGUMENTS),
+                hint=nearest(
+                    entry.name, [name for name in DEFAULT_PLUGINS if takes_arguments(name)]
+                ),
             )
-        found[entry.name] = (entry.args, f"{at}.args")
+        found[entry.name] = Arguments(entry.args, f"{at}.args")
     return found
-
-
-def _fit(arguments: Arguments) -> NodeResourcesFit:
-    content, where = arguments
-    try:
-        args = validated(NodeResourcesFitArgs, content)
-        strategy = args.scoring_strategy
-        at = "scoringStrategy"
-        if strategy.type not in STRATEGIES:
-            raise InputError(
-                f"{at}.type", found=strategy.type, expected=f"one of {', '.join(STRATEGIES)}"
-            )
-        points = strategy.requested_to_capacity_ratio.shape
-        shape = tuple((point.utilization, point.score) for point in points)
-        ratio = strategy.type == "RequestedToCapacityRatio"
-        if ratio and (not shape or any(a[0] >= b[0] for a, b in pairwise(shape))):
-            raise InputError(
-                f"{at}.requestedToCapacityRatio.shape",
-                found=list(shape) or "<nothing>",
-                expected="points of growing utilization",
-            )
-    except InputError as error:
-        raise error.under(where) from None
-    return NodeResourcesFit(
-        FitArgs(
-            strategy.type,
-            _weighted(strategy.resources),
-            shape if ratio else (),
-            frozenset(args.ignored_resources),
-            frozenset(args.ignored_resource_groups),
-        )
-    )
-
-
-def _balanced(arguments: Arguments) -> NodeResourcesBalancedAllocation:
-    content, where = arguments
-    try:
-        args = validated(NodeResourcesBalancedAllocationArgs, content)
-    except InputError as error:
-        raise error.under(where) from None
-    return NodeResourcesBalancedAllocation(_weighted(args.resources))
-
-
-def _weighted(resources: Sequence[ResourceSpec]) -> ResourceWeights:
-    found = tuple((entry.name, entry.weight or 1) for entry in resources)
-    return found or DEFAULT_RESOURCES
-
-
-def _affinity(arguments: Arguments) -> NodeAffinity:
-    content, where = arguments
-    try:
-        return NodeAffinity(validated(NodeAffinityArgs, content).added_affinity)
-    except InputError as error:
-        raise error.under(where) from None
-
-
-_MAKERS: dict[str, Callable[[Arguments], Any]] = {
-    "NodeUnschedulable": lambda _: NodeUnschedulable(),
-    "NodeName": lambda _: NodeName(),
-    "TaintToleration": lambda _: TaintToleration(),
-    "NodeAffinity": _affinity,
-    "NodeResourcesFit": _fit,
-    "NodeResourcesBalancedAllocation": _balanced,
-}
-_TAKES_ARGUMENTS = ("NodeAffinity", "NodeResourcesBalancedAllocation", "NodeResourcesFit")

@@ -24,16 +24,21 @@ from schedlab.api.objects import (
 from schedlab.cluster.classes import PodClass
 from schedlab.cluster.nodes import NodeColumns
 from schedlab.scheduling.framework.interface import (
+    GO_ON,
+    SKIP,
     Code,
     Codes,
     Cycle,
     Depends,
+    PreFiltered,
+    Rejection,
     Rows,
     Scores,
     default_normalize,
 )
 
 REASON = "node(s) didn't match Pod's node affinity/selector"
+REASON_CONFLICT = "pod affinity terms conflict"
 REASON_ADDED = "node(s) didn't match scheduler-enforced node affinity"
 POD, ADDED = 1, 2
 
@@ -55,6 +60,26 @@ class NodeAffinity:
     def __init__(self, added: NodeAffinityTerms | None = None) -> None:
         self._added = added
 
+    def pre_filter(self, cycle: Cycle) -> PreFiltered:
+        """Name the only nodes that can do, where every term names some; skip without terms."""
+        spec = cycle.pod_class.spec
+        own = _required(cycle.pod_class)
+        if own is None and not spec.node_selector and _required_of(self._added) is None:
+            return SKIP
+        names: set[str] = set()
+        for term in () if own is None else own.node_selector_terms:
+            found = _named_nodes(term)
+            if found is None:
+                return GO_ON
+            names |= found
+        if own is None:
+            return GO_ON
+        if not names:
+            return PreFiltered(
+                rejection=Rejection(Code.UNSCHEDULABLE_AND_UNRESOLVABLE, (REASON_CONFLICT,))
+            )
+        return PreFiltered(nodes=frozenset(names))
+
     def filter(self, cycle: Cycle, rows: Rows) -> Codes:
         """Return `ADDED` or `POD` where the profile's or the pod's own terms don't match."""
         nodes, spec = cycle.nodes, cycle.pod_class.spec
@@ -62,17 +87,13 @@ class NodeAffinity:
         good = np.ones(len(rows), np.bool_)
         for key, value in spec.node_selector.items():
             good &= _equals(nodes, rows, key, value)
-        own = spec.affinity.node_affinity if spec.affinity is not None else None
-        if own is not None and own.required_during_scheduling_ignored_during_execution is not None:
-            good &= selector_mask(
-                own.required_during_scheduling_ignored_during_execution, nodes, rows
-            )
+        own = _required(cycle.pod_class)
+        if own is not None:
+            good &= selector_mask(own, nodes, rows)
         codes[~good] = POD
-        added = self._added
+        added = _required_of(self._added)
         if added is not None:
-            required = added.required_during_scheduling_ignored_during_execution
-            if required is not None:
-                codes[~selector_mask(required, nodes, rows)] = ADDED
+            codes[~selector_mask(added, nodes, rows)] = ADDED
         return codes
 
     def reasons(self, cycle: Cycle, row: int, code: int) -> tuple[str, ...]:
@@ -106,6 +127,25 @@ class NodeAffinity:
     def normalize(self, cycle: Cycle, rows: Rows, raw: Scores) -> Scores:
         """Scale by the maximum over the feasible nodes."""
         return default_normalize(raw, reverse=False)
+
+
+def _required(pod: PodClass) -> NodeSelector | None:
+    return _required_of(pod.spec.affinity.node_affinity) if pod.spec.affinity is not None else None
+
+
+def _required_of(affinity: NodeAffinityTerms | None) -> NodeSelector | None:
+    return (
+        None if affinity is None else affinity.required_during_scheduling_ignored_during_execution
+    )
+
+
+def _named_nodes(term: NodeSelectorTerm) -> set[str] | None:
+    """Return the names of the nodes that a term asks for, None when it asks for none."""
+    found: set[str] | None = None
+    for field in term.match_fields:
+        if field.operator == "In":
+            found = set(field.values) if found is None else found & set(field.values)
+    return found
 
 
 def selector_mask(selector: NodeSelector, nodes: NodeColumns, rows: Rows) -> Mask:

@@ -15,11 +15,13 @@ from schedlab.cluster.classes import PodClass
 from schedlab.cluster.nodes import NodeColumns
 from schedlab.cluster.vocabulary import PODS
 from schedlab.scheduling.framework.interface import (
+    GO_ON,
     MAX_NODE_SCORE,
     Code,
     Codes,
     Cycle,
     Depends,
+    PreFiltered,
     Rows,
     Scores,
 )
@@ -78,6 +80,10 @@ class NodeResourcesFit:
     def __init__(self, args: FitArgs | None = None) -> None:
         self.args = FitArgs() if args is None else args
 
+    def pre_filter(self, cycle: Cycle) -> PreFiltered:
+        """Go on: even a pod that asks for nothing takes one of the node's pods."""
+        return GO_ON
+
     def wanted(self, pod: PodClass, nodes: NodeColumns) -> tuple[tuple[int, int], ...]:
         """Return the (resource row, amount) pairs that the filter looks at."""
         return tuple(
@@ -110,6 +116,10 @@ class NodeResourcesFit:
             if code >> resource & 1 and over and resource != PODS:
                 return Code.UNSCHEDULABLE_AND_UNRESOLVABLE
         return Code.UNSCHEDULABLE
+
+    def pre_score(self, cycle: Cycle, rows: Rows) -> bool:
+        """Return False: every pod is scored."""
+        return False
 
     def score(self, cycle: Cycle, rows: Rows) -> Scores:
         """Return the weighted mean over the scored resources, truncated."""

@@ -54,6 +54,10 @@ class TaintToleration:
         """Return that evictions can't help."""
         return Code.UNSCHEDULABLE_AND_UNRESOLVABLE
 
+    def pre_score(self, cycle: Cycle, rows: Rows) -> bool:
+        """Return False: every pod is scored."""
+        return False
+
     def score(self, cycle: Cycle, rows: Rows) -> Scores:
         """Count the PreferNoSchedule taints that the pod does not tolerate."""
         tolerations = [

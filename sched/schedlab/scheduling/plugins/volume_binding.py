@@ -32,15 +32,15 @@ from schedlab.cluster.claims import (
     NO_PROVISIONER,
     SELECTED_NODE,
     bound_copy,
-    bound_to,
     claim_name,
     class_of_claim,
-    could_hold,
     foreign,
     fully_bound,
+    kind_of,
     missing,
     requested_bytes,
     selected_copy,
+    still_fits,
     waits_for_consumer,
 )
 from schedlab.cluster.csi_translation import TranslationError, in_tree_plugin, translated_affinity
@@ -194,6 +194,10 @@ class VolumeBinding:
         nothing: list[PersistentVolume | PersistentVolumeClaim] = []
         for assumed in cycle.memo((self.name, "reserved", row), lambda: nothing):
             cycle.state.volumes.restore(assumed)
+
+    def pre_bind(self, cycle: Cycle, row: int) -> Rejection | None:
+        """Let the pod be bound: volumes count as bound once they are reserved."""
+        return None
 
     def _claims(self, cycle: Cycle) -> Claims | Rejection | None:
         return cycle.memo((self.name, "claims"), lambda: _claims(cycle))
@@ -400,33 +404,23 @@ def _pick(
 
 def _candidates(cycle: Cycle, claim: PersistentVolumeClaim, most: int) -> Candidates:
     """Return the volumes that a claim could get; *most* per node are enough."""
-    reserved, free = [], []
-    for volume in cycle.state.volumes.volumes_of(class_of_claim(claim)):
-        if not could_hold(volume, claim):
-            continue
-        if bound_to(volume, claim):
-            reserved.append(volume)
-        elif _suits(volume, claim):
-            free.append(volume)
+    volumes, kind, selector = cycle.state.volumes, kind_of(claim.spec), claim.spec.selector
+    reserved = tuple(v for v in volumes.reserved_volumes(claim) if still_fits(v, claim))
+    asked, modes = requested_bytes(claim), frozenset(claim.spec.access_modes)
     by_row: dict[int, list[PersistentVolume]] = {}
-    count = np.zeros(cycle.nodes.size, np.int64)
-    for volume in sorted(free, key=lambda v: v.spec.capacity.get("storage", 0)):
+    lacking = np.full(cycle.nodes.size, most)
+    for free in volumes.free_volumes(class_of_claim(claim)):
+        if free.size < asked or free.kind != kind or not modes <= free.access_modes:
+            continue
+        volume = free.volume
+        if selector is not None and not label_selector_matches(selector, volume.metadata.labels):
+            continue
         reach = _reach(cycle, volume.spec.node_affinity)
-        open_rows = reach[count[reach] < most]
-        count[open_rows] += 1
+        open_rows = reach[lacking[reach] > 0]
+        lacking[open_rows] -= 1
         for row in open_rows.tolist():
             by_row.setdefault(row, []).append(volume)
-    return Candidates(tuple(reserved), by_row)
-
-
-def _suits(volume: PersistentVolume, claim: PersistentVolumeClaim) -> bool:
-    """Return whether a free volume is what a claim asks for, wherever the node is."""
-    selector = claim.spec.selector
-    if selector is not None and not label_selector_matches(selector, volume.metadata.labels):
-        return False
-    if volume.status.phase != "Available":
-        return False
-    return set(claim.spec.access_modes) <= set(volume.spec.access_modes)
+    return Candidates(reserved, by_row)
 
 
 def _provisioning(cycle: Cycle, claim: PersistentVolumeClaim) -> Provisioning:
