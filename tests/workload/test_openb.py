@@ -74,7 +74,6 @@ def test_pods_of_the_sample(sample: Path) -> None:
     assert pods.replica[-1] == 11
     assert (pods.estimated_duration_us == -1).all()
     notes = " ".join(workload.notes)
-    assert "pooled" in notes
     assert "second 100" in notes
     assert "1 pods that failed" in notes
 

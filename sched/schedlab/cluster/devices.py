@@ -65,6 +65,17 @@ class DeviceRequest:
         return self.milli < WHOLE
 
 
+Shape = tuple[int, int, int, str]
+"""Milli-cores, thousandths of each GPU (0 = none), GPUs, and the models that will do."""
+
+
+def shape_of(cpu_milli: int, devices: DeviceRequest | None) -> Shape:
+    """Return what a pod asks of CPU and GPUs, as ``(4000, 500, 1, "T4|P100")``."""
+    if devices is None:
+        return (cpu_milli, 0, 0, "")
+    return (cpu_milli, devices.milli, devices.count, "|".join(devices.models))
+
+
 def device_request(annotations: Mapping[str, str]) -> DeviceRequest | None:
     """Return what a pod with these annotations asks of GPUs; None = nothing.
 

@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from schedlab.cluster.compiled import compiled
-from schedlab.cluster.devices import DeviceColumns, DeviceRequest
+from schedlab.cluster.devices import DeviceColumns, Shape
 from schedlab.cluster.nodes import NodeColumns
 from schedlab.cluster.vocabulary import CPU
 
@@ -50,9 +50,6 @@ TypicalColumns = tuple[
     NDArray[np.bool_],
 ]
 """cpu_milli, gpu_milli, gpu_count, share [M] and accepts [M, models + 1]; see `TypicalPods`."""
-
-Shape = tuple[int, int, int, str]
-"""Milli-cores, thousandths of each GPU, GPUs, and the models that will do, as ``T4|P100``."""
 
 
 @dataclass(frozen=True)
@@ -112,13 +109,6 @@ class TypicalPods:
             np.array(self.share, np.float64),
             accepts.reshape(len(self.shapes), len(devices.models) + 1),
         )
-
-
-def shape_of(cpu_milli: int, devices: DeviceRequest | None) -> Shape:
-    """Return how a pod counts among typical ones."""
-    if devices is None:
-        return (cpu_milli, 0, 0, "")
-    return (cpu_milli, devices.milli, devices.count, "|".join(devices.models))
 
 
 def accepted(devices: DeviceColumns, models: Iterable[str]) -> NDArray[np.bool_]:

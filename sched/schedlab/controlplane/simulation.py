@@ -13,10 +13,11 @@ from numpy.typing import NDArray
 
 from schedlab.api.objects import Namespace, PriorityClass
 from schedlab.cluster.classes import ClassTable
+from schedlab.cluster.devices import Shape, shape_of
 from schedlab.cluster.invariants import violations
 from schedlab.cluster.pods import PodTable
 from schedlab.cluster.state import ClusterState
-from schedlab.cluster.vocabulary import ResourceNames, Vocabulary
+from schedlab.cluster.vocabulary import CPU, ResourceNames, Vocabulary
 from schedlab.controlplane import results
 from schedlab.controlplane.admission import Admission
 from schedlab.controlplane.apiserver import ApiServer
@@ -165,6 +166,9 @@ class Simulation:
             )
             for name, policy in schedulers.items()
         ]
+        mix = self._workload.mix or self._bare_mix()
+        for scheduler in self.schedulers:
+            scheduler.state.mix = mix
         self.kubelets = Kubelets(
             calendar=calendar,
             api=api,
@@ -173,6 +177,17 @@ class Simulation:
             config=config,
             draws=draws.stream("kubelet"),
         )
+
+    def _bare_mix(self) -> dict[Shape, int]:
+        """Return how many of the pods that are there before the run begins have each shape."""
+        found: dict[Shape, int] = {}
+        numbers = np.bincount(to_numpy(self.pods.pod_class), minlength=len(self.pods.classes))
+        for pod_class, number in zip(self.pods.classes, numbers.tolist(), strict=True):
+            if number:
+                cpu = dict(pod_class.requests).get(CPU, 0)
+                shape = shape_of(cpu, pod_class.devices)
+                found[shape] = found.get(shape, 0) + number
+        return found
 
     # --- running --------------------------------------------------------------------------------
 

@@ -24,8 +24,9 @@ from schedlab.record.rundir import RunKey
 from schedlab.rng import Draws
 from schedlab.scheduling.base import Scheduler
 from schedlab.scheduling.registry import SCHEDULERS, load_scheduler
-from schedlab.workload.clusters import build_cluster, openb_file
+from schedlab.workload.clusters import build_cluster, list_name, openb_file, order_file
 from schedlab.workload.generate import build_workload
+from schedlab.workload.openb_order import SHUFFLED
 from schedlab.workload.specs import ClusterSpec, WorkloadSpec
 from schedlab.workload.stream import Cluster, Workload
 
@@ -68,13 +69,14 @@ def run_specs(scenario: Scenario) -> list[RunSpec]:
     common = input_files(scenario)
     specs = []
     for seed in scenario.experiment.seeds:
+        orders = order_files(scenario, seed)
         for scheduler in scenario.experiment.schedulers:
             key = RunKey(scenario.name, scheduler.name, seed)
             plain = next(s for s in whole["schedulers"] if s["name"] == scheduler.name)
             config = {**whole, "schedulers": [plain], "seeds": [seed]}
             for name in _NOT_OF_A_RUN:
                 config.pop(name, None)
-            inputs = common | code_files(scheduler, scenario.bases[""])
+            inputs = common | orders | code_files(scheduler, scenario.bases[""])
             digests = {name: file_digest(path) for name, path in sorted(inputs.items())}
             specs.append(
                 RunSpec(
@@ -132,6 +134,19 @@ def input_files(scenario: Scenario) -> dict[str, Path]:
         found |= _named_files(plain[part], base)
     for scheduler in plain["schedulers"]:
         found |= _named_files(scheduler["options"], bases[""])
+    return {name: path for name, path in found.items() if path.is_file()}
+
+
+def order_files(scenario: Scenario, seed: int) -> dict[str, Path]:
+    """Return the files with the recorded orders of nodes and pods that a seed names."""
+    found = {}
+    experiment, bases = with_data(scenario), scenario.bases
+    for part in ("cluster", "workload"):
+        spec: ClusterSpec | WorkloadSpec = getattr(experiment, part)
+        order = None if spec.trace is None else spec.trace.openb.order
+        if order not in (None, SHUFFLED):
+            path = order_file(str(order), bases.get(part, bases[""]), seed)
+            found[f"order/{path.name}"] = path
     return {name: path for name, path in found.items() if path.is_file()}
 
 
@@ -194,17 +209,25 @@ def _follow(path: Path, found: dict[str, Path]) -> None:
 
 
 def with_data(scenario: Scenario) -> Experiment:
-    """Return the experiment with its ``data`` directory handed to the traces that name none."""
+    """Return the experiment with what its parts share handed to the traces that don't name it.
+
+    That is the directory ``data``, and the name of the pod list where a recorded order of the
+    nodes asks for it.
+    """
     experiment = scenario.experiment
-    if experiment.data is None:
-        return experiment
-    folder = str((scenario.bases[""] / experiment.data).resolve())
     changed: dict[str, Any] = {}
+    pods = experiment.workload.trace.openb.pods if experiment.workload.trace else ""
     for part in ("cluster", "workload"):
         spec: ClusterSpec | WorkloadSpec = getattr(experiment, part)
-        if spec.trace is not None and spec.trace.openb.data is None:
-            openb = spec.trace.openb.model_copy(update={"data": folder})
-            trace = spec.trace.model_copy(update={"openb": openb})
+        if spec.trace is None:
+            continue
+        openb, update = spec.trace.openb, {}
+        if experiment.data is not None and openb.data is None:
+            update["data"] = str((scenario.bases[""] / experiment.data).resolve())
+        if openb.order is not None:
+            update["order"] = openb.order.replace("{list}", list_name(pods))
+        if update:
+            trace = spec.trace.model_copy(update={"openb": openb.model_copy(update=update)})
             changed[part] = spec.model_copy(update={"trace": trace})
     return experiment.model_copy(update=changed)
 

@@ -22,6 +22,7 @@ from schedlab.errors import InputError
 from schedlab.rng import Draws, entity_key
 from schedlab.units import amount
 from schedlab.workload.openb import read_openb_nodes
+from schedlab.workload.openb_order import SHUFFLED
 from schedlab.workload.sizes import parse_size
 from schedlab.workload.specs import ClusterSpec, Pool
 from schedlab.workload.stream import Cluster
@@ -74,8 +75,14 @@ def build_cluster(spec: ClusterSpec, draws: Draws, base: Path | None = None) -> 
                 )
     if spec.trace is not None:
         openb = spec.trace.openb
+        order: str | Path | None = openb.order
+        if order not in (None, SHUFFLED):
+            order = order_file(str(order), base, draws.seed)
         nodes += read_openb_nodes(
-            openb_file(openb.data, openb.nodes, base), pods_per_node=openb.pods_per_node
+            openb_file(openb.data, openb.nodes, base),
+            pods_per_node=openb.pods_per_node,
+            order=order,
+            draws=draws.stream("openb"),
         ).nodes
     _check_unique(nodes, objects)
     return Cluster(spec.name, tuple(nodes), tuple(objects))
@@ -86,6 +93,16 @@ def openb_file(data: str | None, name: str, base: Path | None) -> Path:
     from schedlab.workload.fetch import cache_dir  # only who replays a trace needs it
 
     return (cache_dir("openb") if data is None else (base or Path()) / data) / name
+
+
+def list_name(pods: str) -> str:
+    """Return the name of a pod list: ``default`` of ``openb_pod_list_default.csv``."""
+    return Path(pods).name.removeprefix("openb_pod_list_").removesuffix(".csv")
+
+
+def order_file(template: str, base: Path | None, seed: int) -> Path:
+    """Return the file of a recorded order."""
+    return (base or Path()) / template.replace("{seed}", str(seed))
 
 
 def _pool_nodes(pool: Pool, draws: Draws, base: Path | None, field: str) -> list[Node]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Final
 
@@ -15,14 +15,15 @@ from schedlab.api.objects import (
     PodTemplate,
     PriorityClass,
 )
+from schedlab.cluster.devices import Shape
 from schedlab.errors import InputError
 from schedlab.rng import Draws
 from schedlab.units import format_duration
 from schedlab.workload.arrivals import OPEN
-from schedlab.workload.clusters import openb_file
+from schedlab.workload.clusters import list_name, openb_file, order_file
 from schedlab.workload.items import ItemPlan
 from schedlab.workload.load import capacity, join_demands, shares, solve_speed
-from schedlab.workload.openb import read_openb_pods
+from schedlab.workload.openb import Packing, read_openb_pods
 from schedlab.workload.specs import PriorityClassSpec, TargetLoad, WorkloadSpec
 from schedlab.workload.stream import (
     Cluster,
@@ -75,13 +76,15 @@ def build_workload(
         else:
             writes += plan.writes(speed)
     dropped: dict[str, int] = {}
+    mix: Mapping[Shape, int] = {}
     if spec.manifests:
         submitted = read_submitted(spec.manifests, draws.stream("manifests"), base)
         parts.append((submitted.pods, submitted.templates))
         writes += submitted.writes
         _count_owned(submitted, dropped, notes)
     if spec.trace is not None:
-        traced = _trace(spec, cluster, base)
+        traced = _trace(spec, cluster, draws, base)
+        mix = traced.mix
         parts.append((traced.pods, traced.templates))
         dropped |= traced.dropped
         notes += traced.notes
@@ -89,7 +92,7 @@ def build_workload(
     pods = join_arrivals([block for block, _ in parts], [len(own) for _, own in parts])
     writes = missing_namespaces(templates, writes, cluster.objects) + writes
     writes.sort(key=lambda write: (write.time_us, _FIRST.get(write.object.kind, 2)))
-    workload = Workload(spec.name, templates, pods, tuple(writes), dropped, tuple(notes))
+    workload = Workload(spec.name, templates, pods, tuple(writes), dropped, tuple(notes), mix)
     _check_unique(workload)
     _check_priorities(spec, workload, cluster)
     return workload
@@ -142,9 +145,18 @@ def _load_note(load: TargetLoad, speed: float, reached: float) -> str:
     )
 
 
-def _trace(spec: WorkloadSpec, cluster: Cluster, base: Path | None) -> Workload:
+def _trace(spec: WorkloadSpec, cluster: Cluster, draws: Draws, base: Path | None) -> Workload:
     assert spec.trace is not None
     openb = spec.trace.openb
+    order = openb.order
+    if order is not None:
+        order = order.replace("{list}", list_name(openb.pods))
+    packing = Packing(
+        draws.stream("openb"),
+        openb.inflate,
+        None if order is None else order_file(order, base, draws.seed),
+        openb.interval,
+    )
     try:
         return read_openb_pods(
             openb_file(openb.data, openb.pods, base),
@@ -152,6 +164,7 @@ def _trace(spec: WorkloadSpec, cluster: Cluster, base: Path | None) -> Workload:
             target_load=openb.target_load,
             cluster=cluster,
             copies=openb.copies,
+            packing=packing,
         )
     except InputError as error:
         raise (error if error.file else error.under("trace.openb")) from None

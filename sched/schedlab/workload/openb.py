@@ -1,18 +1,18 @@
 """The openb trace: nodes and pods of a GPU cluster of Alibaba, recorded in 2023.
 
-A GPU is shared in thousandths. Until devices have columns of their own, a node's GPUs are pooled:
-``alibabacloud.com/gpu-milli`` is 1000 per GPU, a pod with a share requests its thousandths, one
-with whole GPUs 1000 each. Two pods of 600 therefore fit a pool of two GPUs and a share of 700 fits
-two halves: packing is optimistic, and `Workload.notes` says so. A second resource with the number
-of GPUs was rejected: whole GPUs are already counted by their thousandths, and a share that also
-took one would make sharing impossible. The number and the share per GPU stay in the annotations
-that the trace's own YAML has, for the day when devices are modelled. Its ``creation-time`` isn't
-among them: pods with equal specs share one template.
+A GPU is shared in thousandths. What a pod asks of GPUs stands in the annotations that the trace's
+own YAML has (see `schedlab.cluster.devices`), but for its ``creation-time``: pods with equal specs
+share one template. Beside them the pod requests the sum as ``alibabacloud.com/gpu-milli``, of which
+a node has 1000 per GPU, for schedulers that know resources alone: two pods of 600 and one of 700
+fit a pool of two GPUs, but not the GPUs. A second resource with the number of GPUs was rejected:
+whole GPUs are already counted by their thousandths, and a share that also took one would make
+sharing impossible.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final, Literal
 
@@ -34,8 +34,9 @@ from schedlab.api.objects import (
     PodTemplate,
     ResourceRequirements,
 )
+from schedlab.cluster.devices import GPU_COUNT, GPU_MILLI, GPU_MODEL, Shape
 from schedlab.errors import InputError
-from schedlab.rng import entity_key
+from schedlab.rng import Draws, entity_key
 from schedlab.units import SECOND, format_duration
 from schedlab.workload.load import Demand, capacity, shares, solve_speed, template_amounts
 from schedlab.workload.openb_csv import (
@@ -47,12 +48,10 @@ from schedlab.workload.openb_csv import (
     read_pod_list,
     read_table,
 )
+from schedlab.workload.openb_order import node_order, recorded_pods, shuffled_pods
 from schedlab.workload.specs import TargetLoad
 from schedlab.workload.stream import Cluster, Workload, pod_arrivals
 
-GPU_MILLI: Final = "alibabacloud.com/gpu-milli"
-GPU_COUNT: Final = "alibabacloud.com/gpu-count"
-GPU_MODEL: Final = "alibabacloud.com/gpu-card-model"
 QOS: Final = "alibabacloud.com/qos"
 HOSTNAME: Final = "kubernetes.io/hostname"
 POOL: Final = "schedlab.io/pool"
@@ -62,10 +61,16 @@ IMAGE: Final = "openb/pod"
 MIB: Final = 2**20
 
 Ints = NDArray[np.int64]
-TimeMode = Literal["trace", "load", "static"]
+TimeMode = Literal["trace", "load", "static", "shuffled"]
 
 
-def read_openb_nodes(path: str | Path, *, pods_per_node: int = 1001) -> Cluster:
+def read_openb_nodes(
+    path: str | Path,
+    *,
+    pods_per_node: int = 1001,
+    order: str | Path | None = None,
+    draws: Draws | None = None,
+) -> Cluster:
     """Read a node list of the openb trace.
 
     Parameters
@@ -74,12 +79,16 @@ def read_openb_nodes(path: str | Path, *, pods_per_node: int = 1001) -> Cluster:
         The CSV file, or the directory that holds the list of all 1,523 nodes.
     pods_per_node : int, default 1001
         Allocatable pods; the trace doesn't say.
+    order : str or Path, optional
+        The order of the nodes: "shuffled", or a file with ranks (see `openb_order.node_order`).
+    draws : Draws, optional
+        Of the run's seed; needed where they are shuffled.
 
     Returns
     -------
     Cluster
-        Nodes in the order of the file. Those with GPUs have the label
-        ``alibabacloud.com/gpu-card-model``; ``schedlab.io/pool`` is the model, or "cpu".
+        Nodes in the order of the file where nothing else is asked for. Those with GPUs have the
+        label ``alibabacloud.com/gpu-card-model``; ``schedlab.io/pool`` is the model, or "cpu".
 
     Raises
     ------
@@ -107,7 +116,8 @@ def read_openb_nodes(path: str | Path, *, pods_per_node: int = 1001) -> Cluster:
         if model:
             labels |= {GPU_MODEL: model, GPU_COUNT: str(gpu)}
         nodes.append(Node(metadata=ObjectMeta(name=name, labels=labels), status=statuses[size]))
-    return Cluster(ITEM, tuple(nodes), ())
+    rows = node_order(table["sn"], order, draws)
+    return Cluster(ITEM, tuple(nodes[row] for row in rows), ())
 
 
 def _node_amounts(cpu_milli: int, memory_mib: int, gpus: int, pods: int) -> Amounts:
@@ -124,6 +134,7 @@ def read_openb_pods(
     target_load: float | TargetLoad | None = None,
     cluster: Cluster | None = None,
     copies: int = 1,
+    packing: Packing | None = None,
 ) -> Workload:
     """Read a pod list of the openb trace.
 
@@ -131,10 +142,11 @@ def read_openb_pods(
     ----------
     path : str or Path
         The CSV file.
-    time : {"trace", "load", "static"}, optional
+    time : {"trace", "load", "static", "shuffled"}, optional
         ``trace``: created at their creation times, running for deletion - scheduled; pods that
         were never scheduled are dropped and counted. ``load``: the same with inter-arrival times
-        scaled to *target_load*. ``static``: all pods, at time 0, without an end. Where absent:
+        scaled to *target_load*. ``static``: all pods, at time 0, without an end. ``shuffled``: all
+        pods in the order of *packing*, one after the other, without an end. Where absent:
         ``load`` with a target load, else ``trace``, and ``static`` for a list without times.
     target_load : float or TargetLoad, optional
         A number is a share of the GPUs (``counts: all_work``).
@@ -142,6 +154,8 @@ def read_openb_pods(
         The capacity; needed for ``load``.
     copies : int, default 1
         Replay the list so many times, one copy after the other (before scaling).
+    packing : Packing, optional
+        Order and number of the pods; needed for ``shuffled``.
 
     Raises
     ------
@@ -151,10 +165,9 @@ def read_openb_pods(
     path = Path(path)
     pods = read_pod_list(path)
     mode = _mode(path, pods, time, target_load)
-    notes = [
-        "openb: the GPUs of a node are pooled in thousandths; packing onto single devices isn't "
-        "modelled, so shares fit more easily than on real devices"
-    ]
+    if mode == "shuffled":
+        return _packed(path, pods, packing or Packing(), cluster)
+    notes: list[str] = []
     if mode == "static":
         rows = np.arange(len(pods.name))
         created = np.zeros(len(rows), np.int64)
@@ -189,7 +202,80 @@ def read_openb_pods(
         (),
         {reason: number * copies for reason, number in dropped.items()},
         tuple(notes),
+        _mix(pods, rows),
     )
+
+
+@dataclass(frozen=True)
+class Packing:
+    """How pods without an end come to a cluster, one after the other.
+
+    Attributes
+    ----------
+    draws : Draws
+        Of the run's seed, for the order and the clones.
+    inflate : float, optional
+        Add clones, or leave pods out, until they ask for this share of the cluster's GPUs.
+    order : Path, optional
+        A file with the order, clones included, in place of draws.
+    interval_us : int
+        Time between two arrivals.
+    """
+
+    draws: Draws = field(default_factory=lambda: Draws(0))
+    inflate: float | None = None
+    order: Path | None = None
+    interval_us: int = SECOND
+
+
+def _packed(path: Path, pods: PodList, packing: Packing, cluster: Cluster | None) -> Workload:
+    """Return the pods of a list one after the other, as in FGD's experiments."""
+    if packing.order is not None:
+        ordered = recorded_pods(pods, packing.order)
+    else:
+        target = None
+        if packing.inflate is not None:
+            if cluster is None:
+                raise InputError(
+                    "inflate", found=packing.inflate, expected="a cluster to relate it to"
+                )
+            target = packing.inflate * capacity(cluster).get(GPU_MILLI, 0)
+        ordered = shuffled_pods(pods, packing.draws, target)
+    templates, template = _templates(pods, ordered.rows)
+    count = len(ordered.names)
+    arrivals = pod_arrivals(
+        np.arange(count, dtype=np.int64) * packing.interval_us,
+        template.astype(np.int32),
+        ordered.names,
+        item=(ITEM,) * count,
+        key=np.array([entity_key(ITEM, r) for r in ordered.replicas], np.uint64),
+        replica=np.array(ordered.replicas, np.int32),
+    )
+    notes = ["openb: pods come one after the other and run until the end"]
+    clones = sum(replica >= len(pods.name) for replica in ordered.replicas)
+    if clones:
+        notes.append(f"openb: {clones} of the pods are clones of others")
+    left_out = len(pods.name) + clones - count
+    return Workload(
+        path.stem.removeprefix("openb_pod_list_"),
+        templates,
+        arrivals,
+        (),
+        {"deflated": left_out} if left_out else {},
+        tuple(notes),
+        _mix(pods, np.arange(len(pods.name))),
+    )
+
+
+def _mix(pods: PodList, rows: Ints) -> dict[Shape, int]:
+    """Return how many of the pods in *rows* have each shape."""
+    found: dict[Shape, int] = {}
+    sizes = (pods.cpu_milli, pods.gpu_milli, pods.num_gpu)
+    cells = zip(*(size[rows].tolist() for size in sizes), strict=True)
+    for row, (cpu, milli, gpus) in zip(rows.tolist(), cells, strict=True):
+        shape = (cpu, milli, gpus, pods.gpu_spec[row] if gpus else "")
+        found[shape] = found.get(shape, 0) + 1
+    return found
 
 
 def _mode(

@@ -8,9 +8,10 @@ imports stay free of pandas, and a bad cell is found with its row.
 from __future__ import annotations
 
 import csv
+import gzip
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Final, TextIO
 
 import numpy as np
 from numpy.typing import NDArray
@@ -54,6 +55,12 @@ class PodList:
     deleted: Ints | None
 
 
+def _opened(path: Path) -> TextIO:
+    if path.suffix == ".gz":
+        return gzip.open(path, "rt", newline="", encoding="utf-8")
+    return path.open(newline="", encoding="utf-8")
+
+
 def read_table(
     path: Path,
     required: tuple[str, ...],
@@ -65,7 +72,7 @@ def read_table(
     Columns of *together* are all there, or none of them is.
     """
     try:
-        with path.open(newline="", encoding="utf-8") as file:
+        with _opened(path) as file:
             rows = list(csv.reader(file))
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         hint = "schedlab fetch openb downloads the trace" if not path.exists() else ""

@@ -18,6 +18,7 @@ from schedlab.api.base import Labels, LabelValue
 from schedlab.api.objects import Taint, Toleration
 from schedlab.api.yaml_loader import load_documents
 from schedlab.errors import InputError
+from schedlab.units import SECOND
 from schedlab.workload.arrivals import MAX_ARRIVALS, ArrivalSpec, AtOnce
 from schedlab.workload.model import (
     DistributionSpec,
@@ -86,11 +87,16 @@ class OpenbNodes(Spec):
         ``schedlab fetch openb`` writes.
     pods_per_node : int
         Allocatable pods. The trace doesn't say; 1001 is what its publishers' simulator uses.
+    order : str, optional
+        The order of the nodes, in which schedulers that take the first of equals look at them:
+        ``shuffled`` by the seed, or a CSV file with the columns ``node_rank`` and ``node``, whose
+        path may hold ``{seed}`` and, in an experiment, ``{list}``: the name of the pod list.
     """
 
     nodes: str = "openb_node_list_all_node.csv"
     data: str | None = None
     pods_per_node: Positive = 1001
+    order: str | None = None
 
 
 class ClusterTrace(Spec):
@@ -276,28 +282,48 @@ class OpenbPods(Spec):
         CSV file, relative to ``data``.
     data : str, optional
         Directory of the trace, as in `OpenbNodes`.
-    time : {"trace", "load", "static"}, optional
+    time : {"trace", "load", "static", "shuffled"}, optional
         ``trace``: the times as they were. ``load``: inter-arrival times scaled to `target_load`,
-        durations kept. ``static``: all pods at time 0 without an end. Where absent: ``load`` with
-        a target load, else ``trace``, and ``static`` for a list without times.
+        durations kept. ``static``: all pods at time 0 without an end. ``shuffled``: in random
+        order, one after the other, without an end. Where absent: ``load`` with a target load,
+        else ``trace``, and ``static`` for a list without times.
     target_load : float or TargetLoad, optional
         A number is a share of the GPUs.
     copies : int
         The list is replayed so many times, one after the other (before scaling).
+    inflate : float, optional
+        For ``shuffled``: clones of pods follow, until all ask for this share of the GPUs.
+    order : str, optional
+        For ``shuffled``: a CSV file with the columns ``order`` and ``pod`` instead of random order
+        and clones; its path may hold ``{seed}`` and ``{list}``, the name of the pod list.
+    interval : duration
+        For ``shuffled``: time between two arrivals.
     """
 
     pods: str = "openb_pod_list_default.csv"
     data: str | None = None
-    time: Literal["trace", "load", "static"] | None = None
+    time: Literal["trace", "load", "static", "shuffled"] | None = None
     target_load: Share | TargetLoad | None = None
     copies: Annotated[Positive, Field(le=MAX_COPIES)] = 1
+    inflate: Share | None = None
+    order: str | None = None
+    interval: DurationUs = SECOND
 
     @model_validator(mode="after")
     def _load_or_not(self) -> Self:
         if self.time == "load" and self.target_load is None:
             raise InputError("target_load", found="<nothing>", expected="a value, as time is load")
-        if self.time in ("trace", "static") and self.target_load is not None:
+        if self.time not in ("load", None) and self.target_load is not None:
             raise InputError("time", found=self.time, expected="load, as there is a target_load")
+        for name in ("inflate", "order"):
+            if getattr(self, name) is not None and self.time != "shuffled":
+                raise InputError("time", found=self.time, expected=f"shuffled, as there is {name}")
+        if self.inflate is not None and self.order is not None:
+            raise InputError(
+                "inflate", found=self.inflate, expected="nothing, as the order has the clones"
+            )
+        if self.copies > 1 and self.time == "shuffled":
+            raise InputError("copies", found=self.copies, expected="1; inflate makes clones")
         return self
 
 

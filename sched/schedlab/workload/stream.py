@@ -9,13 +9,14 @@ One Python object per arrival was rejected: 50,000 of them cost more than the wh
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from typing import Final, Literal, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
 from schedlab.api.objects import ApiObject, Node, PodTemplate
+from schedlab.cluster.devices import Shape
 
 DURATION_ANNOTATION: Final = "schedlab.io/duration"
 """On a pod (template): how long a pod runs, a duration or a distribution in JSON."""
@@ -176,6 +177,9 @@ class Workload:
         What the source held and the workload doesn't, counted by reason.
     notes : tuple of str
         What a reader of the results should know: scale factors, what isn't modelled.
+    mix : mapping of (int, int, int, str) to int
+        How many pods of each shape (see `cluster.devices.Shape`) an operator knows the
+        cluster to get, before any clones; empty = what the bare pods are.
     """
 
     name: str
@@ -184,6 +188,7 @@ class Workload:
     objects: tuple[ObjectWrite, ...]
     dropped: Mapping[str, int]
     notes: tuple[str, ...]
+    mix: Mapping[Shape, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from schedlab.cluster.devices import DeviceRequest
-from schedlab.cluster.fragmentation import Shape, accepted, shape_of
+from schedlab.cluster.devices import DeviceRequest, Shape, shape_of
+from schedlab.cluster.fragmentation import accepted
 from schedlab.cluster.vocabulary import CPU
 from schedlab.scheduling.framework.interface import Cycle
 

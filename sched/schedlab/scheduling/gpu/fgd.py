@@ -16,7 +16,8 @@ from collections import OrderedDict
 import numpy as np
 from numpy.typing import NDArray
 
-from schedlab.cluster.fragmentation import Shape, TypicalColumns, TypicalPods, gradient_scores
+from schedlab.cluster.devices import Shape
+from schedlab.cluster.fragmentation import TypicalColumns, TypicalPods, gradient_scores
 from schedlab.cluster.state import ClusterState
 from schedlab.errors import InputError
 from schedlab.scheduling.framework.interface import Cycle, Depends, Rejection, Rows, Scores
