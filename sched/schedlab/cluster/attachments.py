@@ -8,14 +8,15 @@ objects behind them changes they are counted anew.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, Protocol, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from schedlab.api.objects import (
+    ApiObjectBase,
     CSINode,
     PersistentVolume,
     PersistentVolumeClaim,
@@ -33,20 +34,22 @@ from schedlab.cluster.csi_translation import (
     in_tree_plugin,
 )
 from schedlab.cluster.nodes import NodeColumns
-from schedlab.cluster.objects import ClusterObjects
+from schedlab.cluster.objects import ClusterObjects, ObjectKey
 
 UNLIMITED: Final = np.iinfo(np.int64).max
-KINDS: Final = (
-    "CSINode",
-    "PersistentVolumeClaim",
-    "PersistentVolume",
-    "StorageClass",
-    "VolumeAttachment",
-)
-
 Attached = tuple[str, str]
 """Driver and handle of a volume; a claim that has no volume yet stands for itself."""
 Names = Sequence[str] | Mapping[int, str]
+T = TypeVar("T", bound=ApiObjectBase)
+K = TypeVar("K", bound=Hashable)
+
+
+class Lookup(Protocol):
+    """Gives objects by name, as `ClusterObjects` does."""
+
+    def get(self, kind: type[T], name: str, namespace: str = "") -> T | None:
+        """Return an object, or None."""
+        ...
 
 
 class ClaimMissingError(ValueError):
@@ -95,7 +98,7 @@ def is_attachable(volume: Volume) -> bool:
 
 
 def attachable_volumes(
-    pod: PodIdentity, spec: PodSpec, objects: ClusterObjects, *, migrated: bool, new: bool
+    pod: PodIdentity, spec: PodSpec, objects: Lookup, *, migrated: bool, new: bool
 ) -> set[Attached]:
     """Return the volumes of CSI drivers that a pod attaches.
 
@@ -103,7 +106,7 @@ def attachable_volumes(
     ----------
     pod, spec : PodIdentity, PodSpec
         The pod.
-    objects : ClusterObjects
+    objects : Lookup
         Claims, volumes and classes.
     migrated : bool
         The node has a CSINode: in-tree volumes count as those of the drivers that supersede them.
@@ -150,9 +153,7 @@ def _inline(volume: Volume) -> set[Attached]:
         ) from None
 
 
-def _of_claim(
-    claim: PersistentVolumeClaim, objects: ClusterObjects, *, migrated: bool
-) -> set[Attached]:
+def _of_claim(claim: PersistentVolumeClaim, objects: Lookup, *, migrated: bool) -> set[Attached]:
     """Return the volume behind a claim, or the claim itself when it has none yet."""
     volume = objects.get(PersistentVolume, claim.spec.volume_name)
     if volume is None:
@@ -170,9 +171,7 @@ def _of_claim(
     return {(plugin.driver, handle)} if handle else set()
 
 
-def _to_be_made(
-    claim: PersistentVolumeClaim, objects: ClusterObjects, *, migrated: bool
-) -> set[Attached]:
+def _to_be_made(claim: PersistentVolumeClaim, objects: Lookup, *, migrated: bool) -> set[Attached]:
     """Return a stand-in for the volume that will be provisioned for a claim.
 
     Upstream makes its handle unique by a random prefix; a space can't begin a real handle.
@@ -250,14 +249,14 @@ class Attachments:
         self._nodes = nodes
         self._pods: dict[int, dict[int, PodClass]] = {}
         self._dirty: set[int] = set()
-        self._seen: tuple[int, ...] = ()
+        self._objects_seen = self._attributes_seen = 0
         self._csi_nodes = CsiNodes(objects, nodes)
         self._csi_seen = (-1, -1)
         self._counts: dict[str, NDArray[np.int64]] = {}
-        self._held: dict[int, set[Attached]] = {}
+        self._on: dict[int, _OnNode] = {}
         self._holders: dict[Attached, set[int]] = {}
-        self._drivers: dict[int, set[str]] = {}
-        self._attached: dict[str, set[Attached]] = {}
+        self._rows_by_object: dict[ObjectKey, set[int]] = {}
+        self._attached: Mapping[str, set[Attached]] = {}
         self.errors: dict[int, str] = {}
 
     def move(self, pod: int, pod_class: PodClass, node: int, change: int) -> None:
@@ -285,19 +284,35 @@ class Attachments:
         names, uids : sequence or mapping of int to str
             ``namespace/name`` and uid by pod row.
         """
-        versions = self._objects.versions
-        seen = (*(versions[kind] for kind in KINDS), self._nodes.attributes.count)
+        self._look_for_changes()
         limited = self.csi_nodes.limited
-        if seen != self._seen:
-            self._seen = seen
-            for kept in (self._counts, self._held, self._holders, self._drivers, self.errors):
-                kept.clear()
-            self._attached = self._by_node()
-            self._dirty = set(np.flatnonzero(limited).tolist())
         for row in self._dirty:
+            self._forget(row)
             if limited[row]:  # without a limit nothing is asked of a node
-                self._recount(row, names, uids)
+                self._count(row, names, uids)
         self._dirty.clear()
+
+    def _look_for_changes(self) -> None:
+        """Find the nodes on which something that counts may have changed."""
+        objects, nodes = self._objects, self._nodes
+        changed = objects.changed_since(self._objects_seen)
+        relabelled = nodes.attributes.since(self._attributes_seen)
+        self._objects_seen, self._attributes_seen = objects.changes, nodes.attributes.count
+        if changed is None or relabelled is None:
+            self._dirty.update(range(nodes.size))
+        else:
+            self._dirty.update(relabelled.tolist())
+            for key in changed:
+                self._dirty |= self._rows_by_object.get(key, set())
+                if key[0] == CSINode.kind and key[2] in nodes.row_of:
+                    self._dirty.add(nodes.row_of[key[2]])
+        kinds = (VolumeAttachment.kind, PersistentVolume.kind)
+        attached = objects.derived("attached volumes", kinds, self._by_node)
+        if attached is not self._attached:
+            for name in attached.keys() | self._attached.keys():
+                if attached.get(name) != self._attached.get(name) and name in nodes.row_of:
+                    self._dirty.add(nodes.row_of[name])
+            self._attached = attached
 
     def _by_node(self) -> dict[str, set[Attached]]:
         """Return what the VolumeAttachments attach, by the name of the node."""
@@ -310,45 +325,78 @@ class Attachments:
                 found.setdefault(attachment.spec.node_name, set()).add(one)
         return found
 
-    def _recount(self, row: int, names: Names, uids: Names) -> None:
-        for one in self._held.pop(row, ()):
-            self._holders[one].discard(row)
-            if not self._holders[one]:
-                del self._holders[one]
-        for driver in self._drivers.pop(row, ()):
-            self._counts[driver][row] = 0
+    def _forget(self, row: int) -> None:
+        before = self._on.pop(row, None)
         self.errors.pop(row, None)
+        if before is None:
+            return
+        for one in before.held:
+            _discard(self._holders, one, row)
+        for key in before.objects:
+            _discard(self._rows_by_object, key, row)
+        for driver in before.drivers:
+            self._counts[driver][row] = 0
+
+    def _count(self, row: int, names: Names, uids: Names) -> None:
+        reader = _Reader(self._objects, set())
         held: set[Attached] = set()
         try:
             for pod, pod_class in self._pods.get(row, {}).items():
                 who = PodIdentity.of(pod, pod_class, names, uids)
-                held |= attachable_volumes(
-                    who, pod_class.spec, self._objects, migrated=True, new=False
-                )
+                held |= attachable_volumes(who, pod_class.spec, reader, migrated=True, new=False)
         except AttachmentError as error:
             self.errors[row] = str(error)
-            return
-        self._held[row] = held
+            held = set()
         for one in held:
             self._holders.setdefault(one, set()).add(row)
-        every = held | self._attached.get(self._nodes.names[row], set())
-        self._drivers[row] = {driver for driver, _ in every}
-        for driver, _ in every:
-            self._column(driver)[row] += 1
-
-    def _column(self, driver: str) -> NDArray[np.int64]:
-        column = self._counts.get(driver)
-        if column is None:
-            column = self._counts[driver] = np.zeros(self._nodes.size, np.int64)
-        return column
+        for key in reader.seen:
+            self._rows_by_object.setdefault(key, set()).add(row)
+        drivers = [driver for driver, _ in held | self._attached.get(self._nodes.names[row], set())]
+        for driver in drivers:
+            self.count(driver)[row] += 1
+        self._on[row] = _OnNode(held, reader.seen, set(drivers))
 
     def count(self, driver: str) -> NDArray[np.int64]:
         """Return how many of a driver's volumes are attached to each node with limits, int64 [N].
 
         The array is live, and not to be changed.
         """
-        return self._column(driver)
+        column = self._counts.get(driver)
+        size = self._nodes.size
+        if column is None or len(column) < size:
+            grown = np.zeros(max(size, self._nodes.capacity), np.int64)
+            if column is not None:
+                grown[: len(column)] = column
+            column = self._counts[driver] = grown
+        return column[:size]
 
     def holders(self, volume: Attached) -> set[int]:
         """Return the rows of the nodes with limits on which some pod uses *volume*."""
         return self._holders.get(volume, set())
+
+
+@dataclass(frozen=True, slots=True)
+class _OnNode:
+    """What was counted on a node, and what it was made of."""
+
+    held: set[Attached]
+    objects: set[ObjectKey]
+    drivers: set[str]
+
+
+@dataclass(frozen=True, slots=True)
+class _Reader:
+    """Reads objects, and remembers which."""
+
+    objects: ClusterObjects
+    seen: set[ObjectKey]
+
+    def get(self, kind: type[T], name: str, namespace: str = "") -> T | None:
+        self.seen.add((kind.kind, namespace, name))
+        return self.objects.get(kind, name, namespace)
+
+
+def _discard(table: dict[K, set[int]], key: K, row: int) -> None:
+    table[key].discard(row)
+    if not table[key]:
+        del table[key]

@@ -8,6 +8,8 @@ from schedlab.api.objects import (
     ObjectReference,
     PersistentVolume,
     PersistentVolumeClaim,
+    PersistentVolumeClaimSpec,
+    PersistentVolumeSpec,
     StorageClass,
     Volume,
 )
@@ -96,22 +98,22 @@ def bound_to(volume: PersistentVolume, claim: PersistentVolumeClaim) -> bool:
     return not ref.uid or ref.uid == claim.metadata.uid
 
 
-def could_hold(volume: PersistentVolume, claim: PersistentVolumeClaim) -> bool:
-    """Return whether a volume could be the claim's at all.
+def kind_of(spec: PersistentVolumeSpec | PersistentVolumeClaimSpec) -> tuple[str, str]:
+    """Return mode and attributes class: a claim and its volume have to agree on them."""
+    return spec.volume_mode or "Filesystem", spec.volume_attributes_class_name or ""
 
-    It has to be free or reserved for it, large enough, of the same mode and attributes class, and
-    not being deleted.
+
+def still_fits(volume: PersistentVolume, claim: PersistentVolumeClaim) -> bool:
+    """Return whether a volume that is bound to *claim* can be the one it gets.
+
+    It has to be large enough and of the claim's class and kind, and must not be going.
     """
-    if volume.spec.claim_ref is not None and not bound_to(volume, claim):
-        return False
-    if volume.spec.capacity.get("storage", 0) < requested_bytes(claim):
-        return False
-    if (volume.spec.volume_mode or "Filesystem") != (claim.spec.volume_mode or "Filesystem"):
-        return False
-    attributes = volume.spec.volume_attributes_class_name or ""
-    if attributes != (claim.spec.volume_attributes_class_name or ""):
-        return False
-    return volume.metadata.deletion_timestamp is None
+    return (
+        class_of_volume(volume) == class_of_claim(claim)
+        and volume.spec.capacity.get("storage", 0) >= requested_bytes(claim)
+        and kind_of(volume.spec) == kind_of(claim.spec)
+        and volume.metadata.deletion_timestamp is None
+    )
 
 
 def bound_copy(volume: PersistentVolume, claim: PersistentVolumeClaim) -> PersistentVolume:

@@ -21,6 +21,11 @@ from schedlab.api.objects import (
 T = TypeVar("T", bound=ApiObjectBase)
 Derived = TypeVar("Derived")
 
+ObjectKey = tuple[str, str, str]
+"""Kind, namespace ("" for kinds that live outside namespaces) and name."""
+LOGGED = 1 << 16
+"""How many changes are remembered at least."""
+
 
 class ClusterObjects:
     """Objects by kind, namespace and name.
@@ -37,16 +42,34 @@ class ClusterObjects:
             lambda: defaultdict(dict)
         )
         self._derived: dict[Hashable, tuple[tuple[int, ...], Any]] = {}
+        self._log: list[ObjectKey] = []
+        self._forgotten = 0
 
     def put(self, found: ApiObject) -> None:
         """Add an object, or replace the one of its kind, namespace and name."""
         self._found[found.kind][_namespace(found)][found.metadata.name] = found
-        self.versions[found.kind] += 1
+        self._note(found)
 
     def remove(self, found: ApiObject) -> None:
         """Remove the object with the kind, namespace and name of *found*, if it is there."""
         self._found[found.kind][_namespace(found)].pop(found.metadata.name, None)
+        self._note(found)
+
+    def _note(self, found: ApiObject) -> None:
         self.versions[found.kind] += 1
+        if len(self._log) >= 2 * LOGGED:
+            del self._log[:LOGGED]
+            self._forgotten += LOGGED
+        self._log.append((found.kind, _namespace(found), found.metadata.name))
+
+    @property
+    def changes(self) -> int:
+        """How many changes there were: the cursor of a reader that has seen all."""
+        return self._forgotten + len(self._log)
+
+    def changed_since(self, cursor: int) -> Sequence[ObjectKey] | None:
+        """Return what was put or removed since *cursor*; None when that is not known any more."""
+        return None if cursor < self._forgotten else self._log[cursor - self._forgotten :]
 
     def get(self, kind: type[T], name: str, namespace: str = "") -> T | None:
         """Return an object; *namespace* is "" for kinds that live outside namespaces."""

@@ -16,19 +16,39 @@ from typing import Final
 
 from schedlab.api.objects import PersistentVolume, PersistentVolumeClaim, PodSpec
 from schedlab.cluster.attachments import Attachments, is_attachable
-from schedlab.cluster.claims import class_of_volume, namespace_of
+from schedlab.cluster.claims import bound_to, class_of_volume, kind_of, namespace_of
 from schedlab.cluster.classes import PodClass
 from schedlab.cluster.nodes import NodeColumns
-from schedlab.cluster.objects import ClusterObjects
+from schedlab.cluster.objects import ClusterObjects, ObjectKey
 from schedlab.cluster.reach import Reach
 
 DEFAULT_POOL: Final = "rbd"
 
 Assumable = PersistentVolume | PersistentVolumeClaim
-Key = tuple[str, str, str]
-"""Kind, namespace and name."""
 Disk = tuple[str, ...]
 """A disk that pods mount without a claim: what tells it from others."""
+
+
+@dataclass(frozen=True, slots=True)
+class FreeVolume:
+    """A volume that nobody has yet.
+
+    Attributes
+    ----------
+    size : int
+        Its capacity in bytes.
+    kind : tuple of (str, str)
+        Its mode and attributes class, as `cluster.claims.kind_of`.
+    access_modes : frozenset of str
+        How it can be mounted.
+    volume : PersistentVolume
+        The volume itself.
+    """
+
+    size: int
+    kind: tuple[str, str]
+    access_modes: frozenset[str]
+    volume: PersistentVolume
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,8 +113,9 @@ class ClusterVolumes:
         self._objects = objects
         self.attachments = Attachments(objects, nodes)
         self.reach = Reach(nodes)
-        self._assumed: dict[Key, tuple[Assumable, Assumable]] = {}
-        self._journal: list[tuple[Key, tuple[Assumable, Assumable] | None]] = []
+        self._assumed: dict[ObjectKey, tuple[Assumable, Assumable]] = {}
+        self._assumed_for: dict[tuple[str, str], dict[str, None]] = {}
+        self._journal: list[tuple[ObjectKey, tuple[Assumable, Assumable] | None]] = []
         self._marks: list[int] = []
         self._of_class: dict[int, ClassVolumes] = {}
         self._uses: dict[tuple[str, str], int] = {}
@@ -115,18 +136,47 @@ class ClusterVolumes:
         found = self._objects.get(PersistentVolume, name)
         return None if found is None else self._volume(found)
 
-    def volumes_of(self, storage_class: str) -> list[PersistentVolume]:
-        """Return the volumes of a StorageClass ("" = of none), as assumed, in the order they came.
+    def free_volumes(self, storage_class: str) -> list[FreeVolume]:
+        """Return the volumes of a StorageClass ("" = of none) that any claim could get.
 
-        Upstream's order is that of a Go map: random where two volumes are the same size.
+        They are available and bound to nobody, the smallest first and in the order they came.
+        Upstream's order is that of a Go map: random where two volumes are of one size.
         """
-        by_class = self._objects.derived("volumes by class", ("PersistentVolume",), self._by_class)
-        return [self._volume(found) for found in by_class.get(storage_class, ())]
+        by_class = self._objects.derived("free volumes", ("PersistentVolume",), self._free)
+        found = by_class.get(storage_class, [])
+        if not self._assumed:
+            return found
+        return [free for free in found if self._volume(free.volume) is free.volume]
 
-    def _by_class(self) -> dict[str, list[PersistentVolume]]:
-        found: dict[str, list[PersistentVolume]] = {}
+    def _free(self) -> dict[str, list[FreeVolume]]:
+        found: dict[str, list[FreeVolume]] = {}
         for volume in self._objects.of(PersistentVolume).values():
-            found.setdefault(class_of_volume(volume), []).append(volume)
+            spec, free = volume.spec, volume.status.phase == "Available"
+            if free and spec.claim_ref is None and volume.metadata.deletion_timestamp is None:
+                one = FreeVolume(
+                    spec.capacity.get("storage", 0),
+                    kind_of(spec),
+                    frozenset(spec.access_modes),
+                    volume,
+                )
+                found.setdefault(class_of_volume(volume), []).append(one)
+        for volumes in found.values():
+            volumes.sort(key=lambda free: free.size)
+        return found
+
+    def reserved_volumes(self, claim: PersistentVolumeClaim) -> list[PersistentVolume]:
+        """Return the volumes that are bound to a claim, by their owner or as assumed."""
+        space, name = namespace_of(claim), claim.metadata.name
+        by_claim = self._objects.derived("bound volumes", ("PersistentVolume",), self._bound)
+        names = [*by_claim.get((space, name), ()), *self._assumed_for.get((space, name), ())]
+        found = (self.volume(name) for name in dict.fromkeys(names))
+        return [volume for volume in found if volume is not None and bound_to(volume, claim)]
+
+    def _bound(self) -> dict[tuple[str, str], list[str]]:
+        found: dict[tuple[str, str], list[str]] = {}
+        for volume in self._objects.of(PersistentVolume).values():
+            if (ref := volume.spec.claim_ref) is not None:
+                found.setdefault((ref.namespace, ref.name), []).append(volume.metadata.name)
         return found
 
     def _volume(self, found: PersistentVolume) -> PersistentVolume:
@@ -135,7 +185,7 @@ class ClusterVolumes:
         assumed = self._known((found.kind, "", found.metadata.name), found)
         return assumed if isinstance(assumed, PersistentVolume) else found
 
-    def _known(self, key: Key, found: Assumable) -> Assumable:
+    def _known(self, key: ObjectKey, found: Assumable) -> Assumable:
         known = self._assumed.get(key)
         return known[1] if known is not None and known[0] is found else found
 
@@ -157,12 +207,22 @@ class ClusterVolumes:
         if key in self._assumed:
             self._set(key, None)
 
-    def _set(self, key: Key, entry: tuple[Assumable, Assumable] | None) -> None:
+    def _set(self, key: ObjectKey, entry: tuple[Assumable, Assumable] | None) -> None:
         if self._marks:
             self._journal.append((key, self._assumed.get(key)))
-        if entry is None:
-            self._assumed.pop(key, None)
-        else:
+        self._put(key, entry)
+
+    def _put(self, key: ObjectKey, entry: tuple[Assumable, Assumable] | None) -> None:
+        before = self._assumed.pop(key, None)
+        for one, there in ((before, False), (entry, True)):
+            ref = getattr(one[1].spec, "claim_ref", None) if one is not None else None
+            if ref is not None:
+                names = self._assumed_for.setdefault((ref.namespace, ref.name), {})
+                if there:
+                    names[key[2]] = None
+                else:
+                    names.pop(key[2], None)
+        if entry is not None:
             self._assumed[key] = entry
 
     def mark(self) -> None:
@@ -173,10 +233,7 @@ class ClusterVolumes:
         """Roll back what was assumed and given back since the last `mark`."""
         start = self._marks.pop()
         for key, before in reversed(self._journal[start:]):
-            if before is None:
-                self._assumed.pop(key, None)
-            else:
-                self._assumed[key] = before
+            self._put(key, before)
         del self._journal[start:]
 
     # --- users
