@@ -4,7 +4,7 @@ This is the part that a class of pods and the cluster decide; which nodes form a
 follows for each of them, is the plugin's. The counts are live columns of the cluster state (see
 `TermCounts.of` and `CarriedTerms.of`): they move with every pod, and the log `nodes.usage` says
 which rows moved. What is told here holds until ``state.carried.about(pod)`` returns another object,
-the ``epoch`` of `terms` or `carried` grows, or nodes are added.
+the ``epoch`` of `terms` or `carried` grows, the version of Namespaces does, or nodes are added.
 """
 
 from __future__ import annotations
