@@ -1,0 +1,37 @@
+"""What a terminal's interrupt reaches: this process, never its workers."""
+
+import os
+import signal
+
+import joblib
+import pytest
+
+from schedlab.experiment.run import _interrupts_held
+
+pytestmark = pytest.mark.skipif(
+    not hasattr(signal, "pthread_sigmask"), reason="signals can't be blocked here"
+)
+
+
+def test_workers_started_here_never_see_an_interrupt():
+    ask = joblib.delayed(signal.pthread_sigmask)
+    with _interrupts_held():
+        # another number of processes than other tests ask for: a pool of theirs would be taken
+        made = joblib.Parallel(n_jobs=3, return_as="generator")(
+            ask(signal.SIG_BLOCK, []) for _ in range(6)
+        )
+    assert all(signal.SIGINT in mask for mask in made)
+    assert signal.SIGINT not in signal.pthread_sigmask(signal.SIG_BLOCK, [])
+
+
+def test_an_interrupt_comes_when_it_is_no_longer_held():
+    reached = []
+
+    def interrupted():
+        with _interrupts_held():
+            os.kill(os.getpid(), signal.SIGINT)
+            reached.append(True)
+
+    with pytest.raises(KeyboardInterrupt):
+        interrupted()
+    assert reached
