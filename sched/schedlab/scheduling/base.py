@@ -119,6 +119,9 @@ class Placement:
     devices : dict of int to tuple of int
         GPUs of the chosen node, by number of the pod in the batch. Where a pod asks for GPUs and
         none are named here, it gets those that it best fits.
+    nominations : dict of int to int
+        Row of the node on which the evictions make room, by number of the pod in the batch. Such a
+        pod is unschedulable for now; it is asked about again when its victims are gone.
     """
 
     verdict: list[Verdict]
@@ -129,6 +132,7 @@ class Placement:
     work: list[int]
     evictions: list[Eviction] = field(default_factory=list)
     devices: dict[int, Devices] = field(default_factory=dict)
+    nominations: dict[int, int] = field(default_factory=dict)
 
     @classmethod
     def of(cls, pods: PodBatch) -> Placement:
