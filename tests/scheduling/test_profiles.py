@@ -40,10 +40,6 @@ WEIGHTS = {
     "PodTopologySpread": 2, "InterPodAffinity": 2, "DynamicResources": 2,
     "NodeResourcesBalancedAllocation": 1, "ImageLocality": 1,
 }  # fmt: skip
-for _list in DUMPED.values():  # until PodTopologySpread is there
-    if "PodTopologySpread" in _list:
-        _list.remove("PodTopologySpread")
-del WEIGHTS["PodTopologySpread"]
 FILTERS = DUMPED["filter"]
 
 
@@ -434,8 +430,8 @@ def test_a_file(tmp_path):
             id="half of a plugin",
         ),
         pytest.param(
-            with_plugins(preScore=disabled("TaintToleration")),
-            "profiles[0].plugins.preScore: expected TaintToleration",
+            with_plugins(preScore=disabled("PodTopologySpread")),
+            "profiles[0].plugins.preScore: expected PodTopologySpread",
             id="half of a score",
         ),
         pytest.param(
@@ -545,7 +541,6 @@ def test_a_file(tmp_path):
             ),
             "args.defaultingType: expected List",
             id="constraints without List",
-            marks=pytest.mark.skip("PodTopologySpread is not there yet"),
         ),
         pytest.param(
             with_args(
@@ -562,7 +557,6 @@ def test_a_file(tmp_path):
             ),
             "defaultConstraints[0].labelSelector: expected none",
             id="a default constraint with a selector",
-            marks=pytest.mark.skip("PodTopologySpread is not there yet"),
         ),
         pytest.param(
             with_args(
@@ -575,7 +569,6 @@ def test_a_file(tmp_path):
             ),
             "defaultConstraints[1]: expected each key and action once",
             id="a default constraint twice",
-            marks=pytest.mark.skip("PodTopologySpread is not there yet"),
         ),
         pytest.param(
             with_args("VolumeBinding", shape=[{"utilization": 0, "score": 0}]),

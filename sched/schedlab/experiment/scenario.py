@@ -17,7 +17,15 @@ from typing import Any, Final
 
 from schedlab.api.invalid import nearest
 from schedlab.api.manifests import parse_documents, parse_object, read_text
-from schedlab.api.objects import ApiObject, Namespace, Node, Pod, PodTemplate, PriorityClass
+from schedlab.api.objects import (
+    ApiObject,
+    Namespace,
+    Node,
+    Pod,
+    PodCondition,
+    PodTemplate,
+    PriorityClass,
+)
 from schedlab.api.unmodelled import unmodelled_fields
 from schedlab.api.yaml_loader import load_documents
 from schedlab.cluster import ClassTable, ClusterState
@@ -191,6 +199,7 @@ def _built(
         if pod.status.phase not in ("Succeeded", "Failed")
     }
     state.names = [pod.key for pod in pods]
+    state.uids = [pod.metadata.uid for pod in pods]
     state.start_us = [_start_us(pod) for pod in pods]
     pending = tuple(row for row in classes if not pods[row].spec.node_name)
     for row, pod_class in classes.items():
@@ -219,8 +228,18 @@ def _place(state: ClusterState, row: int, pod: Pod, pod_class: PodClass) -> None
         state.add_pod(row, pod_class, node)
         if pod.metadata.deletion_timestamp is not None:
             state.leave(row)
+            if any(map(_by_scheduler, pod.status.conditions)):
+                state.preempted.add(row)
     elif not pod.spec.node_name and nominated >= 0:
         state.nominated[row] = (nominated, pod_class)
+
+
+def _by_scheduler(condition: PodCondition) -> bool:
+    return (condition.type, condition.status, condition.reason) == (
+        "DisruptionTarget",
+        "True",
+        "PreemptionByScheduler",
+    )
 
 
 def _start_us(pod: Pod) -> int:

@@ -21,6 +21,7 @@ from schedlab.scheduling.framework.plugin_arguments import (
     NodeAffinityArgs,
     NodeResourcesBalancedAllocationArgs,
     NodeResourcesFitArgs,
+    PodTopologySpreadArgs,
     ResourceSpec,
     VolumeBindingArgs,
 )
@@ -39,6 +40,7 @@ from schedlab.scheduling.plugins.node_resources_balanced_allocation import (
 from schedlab.scheduling.plugins.node_resources_fit import FitArgs, NodeResourcesFit
 from schedlab.scheduling.plugins.node_unschedulable import NodeUnschedulable
 from schedlab.scheduling.plugins.node_volume_limits import NodeVolumeLimits
+from schedlab.scheduling.plugins.pod_topology_spread import PodTopologySpread
 from schedlab.scheduling.plugins.priority_sort import PrioritySort
 from schedlab.scheduling.plugins.scheduling_gates import SchedulingGates
 from schedlab.scheduling.plugins.taint_toleration import TaintToleration
@@ -173,6 +175,11 @@ def _pod_affinity(content: Mapping[str, Any]) -> InterPodAffinity:
     )
 
 
+def _spread(content: Mapping[str, Any]) -> PodTopologySpread:
+    args = validated(PodTopologySpreadArgs, content)
+    return PodTopologySpread(None if args.defaulting_type == "System" else args.default_constraints)
+
+
 def _volume_binding(content: Mapping[str, Any]) -> VolumeBinding:
     validated(VolumeBindingArgs, content)
     return VolumeBinding()
@@ -210,6 +217,7 @@ _MAKERS: Final[Mapping[str, Callable[[Mapping[str, Any]], Any]]] = {
     "NodeVolumeLimits": _without(NodeVolumeLimits),
     "VolumeBinding": _volume_binding,
     "VolumeZone": _without(VolumeZone),
+    "PodTopologySpread": _spread,
     "InterPodAffinity": _pod_affinity,
     "DynamicResources": _devices,
     "DefaultPreemption": _preemption,
@@ -225,5 +233,3 @@ _WITH_ARGUMENTS: Final = frozenset(
         "NodeResourcesBalancedAllocation",
     }
 )  # fmt: skip
-WITHOUT_EFFECT: Final = frozenset(DEFAULT_PLUGINS) - frozenset(_MAKERS)
-"""Default plugins that are not modelled yet."""

@@ -20,7 +20,6 @@ from schedlab.api.invalid import nearest
 from schedlab.errors import InputError
 from schedlab.scheduling.framework.builtin_plugins import (
     DEFAULT_PLUGINS,
-    WITHOUT_EFFECT,
     Arguments,
     make_plugin,
     takes_arguments,
@@ -227,7 +226,6 @@ def _profile(config: ProfileConfig, where: str, share: int, base: Path | None) -
     made = {
         name: make_plugin(name, arguments.get(name, Arguments()), place, base)
         for name, place in named.items()
-        if name not in WITHOUT_EFFECT
     }
     _check_made(made, named)
     found = {
@@ -282,7 +280,7 @@ def _at_point(
     has as well, then the rest of ``multiPoint``, then what only the point names. What a point
     disables counts as not in ``multiPoint``.
     """
-    named = {entry.name: entry.weight for entry in own.enabled if entry.name not in WITHOUT_EFFECT}
+    named = {entry.name: entry.weight for entry in own.enabled}
     for name in named:
         if not hasattr(made[name], method):
             raise InputError(
@@ -296,7 +294,7 @@ def _at_point(
     rest = {
         entry.name: entry.weight
         for entry in everywhere
-        if entry.name not in off and entry.name in made and hasattr(made[entry.name], method)
+        if entry.name not in off and hasattr(made[entry.name], method)
     }
     overriding = {name: weight for name, weight in named.items() if name in rest}
     return {**overriding, **{k: v for k, v in rest.items() if k not in named}, **named}
