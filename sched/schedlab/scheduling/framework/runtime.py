@@ -12,6 +12,8 @@ the two differ, `ClusterState.tried` tells the plugin what the trial has changed
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 
 from schedlab.api.objects import PodDisruptionBudget
@@ -30,6 +32,11 @@ from schedlab.scheduling.framework.interface import (
     depends_on,
 )
 from schedlab.scheduling.framework.profiles import Profile
+from schedlab.scheduling.framework.resource_preemption import (
+    ResourcePreemption,
+    Searched,
+    fit_alone,
+)
 
 Failure = tuple[FilterPlugin, int]
 
@@ -45,15 +52,24 @@ class Framework:
         Where preemption begins its search; without it, at the first node.
     lists_candidates : bool, default False
         Have preemption list all the nodes it looked at with their victims, not only the best.
+    compiled : bool, default True
+        Let compiled code find victims where only resources matter; it finds the same.
     """
 
     def __init__(
-        self, profile: Profile, *, draws: Draws | None = None, lists_candidates: bool = False
+        self,
+        profile: Profile,
+        *,
+        draws: Draws | None = None,
+        lists_candidates: bool = False,
+        compiled: bool = True,
     ) -> None:
         self.profile = profile
         self.lists_candidates = lists_candidates
+        self.compiled = compiled
         self._draws = draws
         self._budgets: Budgets | None = None
+        self._resources: ResourcePreemption | None = None
 
     def pre_filtered(self, plugin: object, found: Evaluation) -> bool:
         """Return whether a plugin's PreFilter ran, or another one's ended the cycle before."""
@@ -78,6 +94,31 @@ class Framework:
         if known is None or known.state is not state or known.version != version:
             known = self._budgets = Budgets(state)
         return known
+
+    def search_by_resources(
+        self, cycle: Cycle, found: Evaluation, wanted: Callable[[int], int]
+    ) -> Searched | None:
+        """Look for victims in compiled code; None where more than resources matters.
+
+        *wanted* says of a number of nodes that could help how many candidates are enough.
+        """
+        state = cycle.state
+        fit = fit_alone(self.profile, found)
+        budgets = self.budgets(state)
+        if fit is None or any(budgets.disrupted) or not (self.compiled and state.nodes.scored):
+            return None
+        known = self._resources
+        if known is None or known.state is not state:
+            known = self._resources = ResourcePreemption(state)
+        return known.search(
+            cycle,
+            found,
+            fit,
+            budgets,
+            offset=lambda count: self.offset(cycle, count),
+            wanted=wanted,
+            lists_all=self.lists_candidates,
+        )
 
     def trial(self, cycle: Cycle, found: Evaluation) -> Trial:
         """Return what answers for the pod of *cycle* while pods are taken away from nodes."""

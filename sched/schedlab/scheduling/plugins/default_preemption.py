@@ -79,16 +79,25 @@ class DefaultPreemption:
             return PostFiltered(rejection=_unschedulable(why), eligible=False)
         if not len(found.rows):
             return PostFiltered(rejection=Rejection(Code.ERROR, (f"preemption: {NO_NODES}",)))
-        rows = helpful_rows(cycle, found, framework)
-        candidates, reasons = self._dry_run(cycle, found, framework, rows)
+        candidates, reasons, helpful = self._search(cycle, found, framework)
         if not candidates:
-            absent = len(found.rows) - len(rows)
+            absent = len(found.rows) - helpful
             if absent:
                 reasons[NO_HELP] += absent
             return PostFiltered(rejection=_unschedulable(fit_error(len(found.rows), reasons)))
         best = min(candidates, key=lambda candidate: preference(candidate, cycle.state))
         shown = tuple(candidates) if framework.lists_candidates else ()
         return PostFiltered(best, candidates=shown)
+
+    def _search(
+        self, cycle: Cycle, found: Evaluation, framework: Framework
+    ) -> tuple[list[Candidate], Counter[str], int]:
+        """Return candidates, reasons where there is none, and how many nodes could help."""
+        quick = framework.search_by_resources(cycle, found, self.candidates_wanted)
+        if quick is not None:
+            return quick
+        rows = helpful_rows(cycle, found, framework)
+        return *self._dry_run(cycle, found, framework, rows), len(rows)
 
     def candidates_wanted(self, nodes: int) -> int:
         """Return after how many candidates among *nodes* the search ends."""
