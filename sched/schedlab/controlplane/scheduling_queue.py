@@ -13,10 +13,16 @@ only the head of a lane is tried, and the next one only after it was placed. kub
 all of them and lets all but the first fail again; since pods of a class are alike, the placements
 are the same, while attempts of pods that can't succeed are not made (nor counted). With thousands
 of waiting pods that is the difference between work per event and work per pod and event.
+
+Active pods stand in *lines*, one per priority: nearly all come in the order in which they are to be
+tried, which a line takes and gives back in constant time, however many wait. The few that come back
+with a time before the end of their line stand in a heap beside it. A heap of all was measured at
+0.5 us a pop with 10,000 pods and 1 us with 500,000; a line takes 0.1 us.
 """
 
 from __future__ import annotations
 
+from bisect import insort
 from collections import deque
 from heapq import heappop, heappush
 
@@ -49,7 +55,9 @@ class SchedulingQueue:
         self._max_backoff_us = max_backoff_us
         self._pop_from_backoff = pop_from_backoff
         self._sequence = 0
-        self._active: list[tuple[int, int, int, int]] = []  # (-priority, since, sequence, pod)
+        self._lines: dict[int, deque[tuple[int, int, int]]] = {}  # by priority, see _late
+        self._priorities: list[int] = []  # those that have a line, increasing
+        self._late: list[tuple[int, int, int, int]] = []  # (-priority, since, sequence, pod)
         self._backoff: list[tuple[int, int, int]] = []  # (ready, sequence, pod)
         self._lanes: dict[int, deque[int]] = {}
         self._since: dict[int, int] = {}  # every queued pod -> when it came to the queue
@@ -61,7 +69,7 @@ class SchedulingQueue:
     @property
     def empty(self) -> bool:
         """No pod is active or backing off: there is nothing to try, now or later."""
-        return not (self._active or self._backoff)
+        return not (self._lines or self._late or self._backoff)
 
     def __contains__(self, pod: int) -> bool:
         return pod in self._where
@@ -87,15 +95,32 @@ class SchedulingQueue:
         self._move(pod, "active")
         self._sequence += 1
         priority = self._pods.classes[self._pods.pod_class[pod]].priority
-        heappush(self._active, (-priority, self._since[pod], self._sequence, pod))
+        since = self._since[pod]
+        line = self._lines.get(priority)
+        if line is None:
+            self._lines[priority] = deque([(since, self._sequence, pod)])
+            insort(self._priorities, priority)
+        elif line[-1][0] <= since:
+            line.append((since, self._sequence, pod))
+        else:
+            heappush(self._late, (-priority, since, self._sequence, pod))
 
     def pop(self, now_us: int) -> int:
         """Take the next pod to schedule, or -1 when there is none."""
-        self._end_backoffs(now_us)
-        while self._active:
-            pod = heappop(self._active)[3]
-            if self._where.get(pod) == "active":
-                self._move(pod, None)
+        if self._backoff and self._backoff[0][0] <= now_us:
+            self._end_backoffs(now_us)
+        where, priorities = self._where, self._priorities
+        while priorities or self._late:
+            if self._late and self._late_is_next():
+                pod = heappop(self._late)[3]
+            else:
+                line = self._lines[priorities[-1]]
+                pod = line.popleft()[2]
+                if not line:
+                    del self._lines[priorities.pop()]
+            if where.get(pod) == "active":
+                del where[pod]
+                self.counts["active"] -= 1
                 return pod
         while self._pop_from_backoff and self._backoff:
             pod = heappop(self._backoff)[2]
@@ -103,6 +128,12 @@ class SchedulingQueue:
                 self._move(pod, None)
                 return pod
         return -1
+
+    def _late_is_next(self) -> bool:
+        if not self._priorities:
+            return True
+        priority = self._priorities[-1]
+        return self._late[0] < (-priority, *self._lines[priority][0])
 
     def _end_backoffs(self, now_us: int) -> None:
         while self._backoff and self._backoff[0][0] <= now_us:
