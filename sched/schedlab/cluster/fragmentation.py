@@ -276,3 +276,31 @@ def gradient_scores(
             _take_idle(left, count[n], gpus)
             after = fragment(cpu, left, count[n], model[n], typical, sums)
             scores[n] = gradient_score(before, after)
+
+
+@compiled
+def fragment_series(
+    cpu: Any, free: Any, count: Any, model: Any, typical: Any, changes: Any, milli: Any, out: Any
+) -> Any:
+    """Fill *out* [E, 7] with the cluster's fragments by cause after each change of a node.
+
+    *cpu* [N] and *free* [N, G] are what is left before the first change, and are moved on. A row of
+    *changes* [E, 3] says (node, milli-cores, GPUs as a bit mask), *milli* [E] how much of each GPU;
+    negative amounts are given back.
+    """
+    size = len(cpu)
+    each = np.zeros((size, 7), np.float64)
+    total = np.zeros(7, np.float64)
+    for n in range(size):
+        fragment(cpu[n], free[n], count[n], model[n], typical, each[n])
+        total += each[n]
+    for e in range(len(changes)):
+        n = changes[e, 0]
+        cpu[n] -= changes[e, 1]
+        for d in range(count[n]):
+            if changes[e, 2] >> d & 1:
+                free[n, d] -= milli[e]
+        total -= each[n]
+        fragment(cpu[n], free[n], count[n], model[n], typical, each[n])
+        total += each[n]
+        out[e] = total

@@ -115,6 +115,9 @@ class SchedulerConfig(_Section):
     """Take pods from the backoff queue when the active one is empty (SchedulerPopFromBackoffQ)."""
     pod_max_in_unschedulable_pods_seconds: float = Field(default=300.0, gt=0)
     """A pod that has been unschedulable for this long is tried again without a reason."""
+    drop_unschedulable: bool = False
+    """Give a pod up after its first attempt, if it fits nowhere; not upstream's, but what packing
+    studies do that have no queue, FGD's among them."""
     decision_time: DecisionTime = DecisionTime()
 
 

@@ -91,6 +91,7 @@ class SchedulerComponent:
         self._base = parse_distribution(own.decision_time.base)
         self._per_thousand = parse_distribution(own.decision_time.per_thousand_work)
         self._flush_us = round(own.pod_max_in_unschedulable_pods_seconds * 1e6)
+        self._drops = own.drop_unschedulable
         self._busy = False
         self._due_us = -1  # when the next cycle is posted for
         self._gone: set[int] = set()
@@ -282,11 +283,12 @@ class SchedulerComponent:
                 else:
                     verdict = STALE
                     self.queue.back_off(row, now)
-            elif verdict == Verdict.UNSCHEDULABLE:
+            elif verdict == Verdict.UNSCHEDULABLE and not self._drops:
                 self._park(row, now, seen)
             elif verdict == Verdict.DEFER:
                 self.queue.back_off(row, now, max(placement.until_us[i], now + 1))
             else:
+                verdict = int(Verdict.DROP)
                 self._pods.outcome[row] = OUTCOME["dropped"]
                 self.queue.leave(row, now)
             self._decisions.append(

@@ -31,6 +31,7 @@ from schedlab.controlplane.pod_factory import PodFactory
 from schedlab.controlplane.scheduler import VERDICTS, SchedulerComponent
 from schedlab.controlplane.submitter import Submitter
 from schedlab.errors import InputError
+from schedlab.record.fragments import fragment_table
 from schedlab.record.recorder import DecisionLog, RunRecord, SampleLog, to_numpy
 from schedlab.rng import Draws
 from schedlab.scheduling.base import Scheduler
@@ -166,9 +167,9 @@ class Simulation:
             )
             for name, policy in schedulers.items()
         ]
-        mix = self._workload.mix or self._bare_mix()
+        self._mix = self._workload.mix or self._bare_mix()
         for scheduler in self.schedulers:
-            scheduler.state.mix = mix
+            scheduler.state.mix = self._mix
         self.kubelets = Kubelets(
             calendar=calendar,
             api=api,
@@ -287,6 +288,7 @@ class Simulation:
                 "samples": self._samples.table(),
                 "decisions": self._decisions.table(pods.names, nodes.names, schedulers, VERDICTS),
                 "events": self.api.etcd.table(nodes.names, reasons),
+                "fragments": fragment_table(pods, nodes, self._mix),
             },
             counts=results.counts(pods, arrived, self._workload.dropped),
             digest=results.digest(pods, self.api.etcd),

@@ -35,7 +35,6 @@ from schedlab.errors import InputError
 from schedlab.record.metrics import available, find_metric, lower_bounds, run_tables
 from schedlab.record.provenance import commit, platform_name, versions
 from schedlab.record.recorder import RunRecord
-from schedlab.record.schema import TABLES
 from schedlab.record.tables import frame_of, read_parquet, to_arrow, write_parquet
 from schedlab.record.wallclock import Lap
 
@@ -382,7 +381,7 @@ def _outcome(
         "end_us": int(record.end_us),
         "counts": {name: int(count) for name, count in record.counts.items()},
         "notes": list(record.notes),
-        "rows": {name: len(frames[name]) for name in TABLES},
+        "rows": {name: len(frame) for name, frame in frames.items()},
         "metrics": {name: _finite(value) for name, value in values.items()},
         "lower_bounds": lower_bounds(run),
     }

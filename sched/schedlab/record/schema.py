@@ -129,6 +129,22 @@ EVENTS: tuple[Column, ...] = (
     Column("detail", "string", "", "what changed: node, phase, reason, replicas"),
 )
 
+FRAGMENTS: tuple[Column, ...] = (
+    Column("time_us", "int64", "us", "simulated time from which on this holds"),
+    *(
+        Column(f"{cause}_milli", "float64", "milli", f"free GPU, mean over typical pods: {text}")
+        for cause, text in (
+            ("gpu_and_cpu_short", "neither the GPUs nor the CPU of the node suffice (Q1)"),
+            ("gpu_short", "the GPUs of the node, or this one, don't suffice (Q2)"),
+            ("usable", "no fragment: the typical pod could use it (Q3)"),
+            ("cpu_short", "the GPUs would do, but not the CPU (Q4)"),
+            ("no_gpu_wanted", "the typical pod fits and asks for no GPU (XL)"),
+            ("no_gpu_wanted_cpu_short", "it asks for no GPU, and the CPU doesn't suffice (XR)"),
+            ("wrong_model", "of a model that the typical pod doesn't accept (NA)"),
+        )
+    ),
+)
+
 TABLES: dict[str, tuple[Column, ...]] = {
     "pods": PODS,
     "nodes": NODES,
@@ -136,6 +152,9 @@ TABLES: dict[str, tuple[Column, ...]] = {
     "decisions": DECISIONS,
     "events": EVENTS,
 }
+"""The tables of every run."""
+OPTIONAL_TABLES: dict[str, tuple[Column, ...]] = {"fragments": FRAGMENTS}
+"""Tables of some runs: on a cluster with GPUs."""
 
 
 def resource_column(prefix: str, resource: str) -> str:

@@ -21,7 +21,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from schedlab.record.recorder import Coded, ColumnData, RunRecord, Table
-from schedlab.record.schema import TABLES, Column
+from schedlab.record.schema import OPTIONAL_TABLES, TABLES, Column
 
 _ARROW: dict[str, pa.DataType] = {
     "int64": pa.int64(),
@@ -46,7 +46,7 @@ RESOURCE_COLUMNS: dict[str, dict[str, tuple[str, str]]] = {
 
 
 def to_arrow(record: RunRecord) -> dict[str, pa.Table]:
-    """Return the tables of a record as Arrow tables, one per entry of `schema.TABLES`.
+    """Return the tables of a record as Arrow tables: those of `schema.TABLES`, then others it has.
 
     Parameters
     ----------
@@ -57,17 +57,21 @@ def to_arrow(record: RunRecord) -> dict[str, pa.Table]:
     Returns
     -------
     dict of str to pyarrow.Table
-        A table that the record lacks is there, with no rows.
+        A table of `schema.TABLES` that the record lacks is there, with no rows.
 
     Raises
     ------
     ValueError
         When a table or column isn't in the schema, or the columns of a table differ in length.
     """
-    unknown = sorted(set(record.tables) - set(TABLES))
+    unknown = sorted(set(record.tables) - set(TABLES) - set(OPTIONAL_TABLES))
     if unknown:
         raise ValueError(f"the record has tables that the schema lacks: {', '.join(unknown)}")
-    return {name: _arrow_table(name, record.tables.get(name, {})) for name in TABLES}
+    return {
+        name: _arrow_table(name, record.tables.get(name, {}))
+        for name in (*TABLES, *OPTIONAL_TABLES)
+        if name in TABLES or record.tables.get(name)
+    }
 
 
 def to_frames(record: RunRecord) -> dict[str, pd.DataFrame]:
@@ -138,7 +142,7 @@ def columns_of(table: str, present: Sequence[str]) -> list[Column]:
     ValueError
         When *present* names a column that the schema lacks.
     """
-    fixed = TABLES[table]
+    fixed = TABLES[table] if table in TABLES else OPTIONAL_TABLES[table]
     names = {column.name for column in fixed}
     extra = [_resource_column(table, name) for name in present if name not in names]
     return [*fixed, *extra]
