@@ -14,6 +14,7 @@ from schedlab.testing.runs import (
     small_run,
     texts,
 )
+from schedlab.testing.spreading import spread
 
 __all__ = [
     "PlainFirstFit",
@@ -29,5 +30,6 @@ __all__ = [
     "seconds",
     "small_node",
     "small_run",
+    "spread",
     "texts",
 ]
