@@ -25,6 +25,8 @@ from schedlab.scheduling.framework.plugin_arguments import (
     ResourceSpec,
     VolumeBindingArgs,
 )
+from schedlab.scheduling.gpu.makers import GPU_PLUGINS
+from schedlab.scheduling.gpu.makers import WITH_ARGUMENTS as GPU_PLUGINS_WITH_ARGUMENTS
 from schedlab.scheduling.plugins.default_binder import DefaultBinder
 from schedlab.scheduling.plugins.default_preemption import DefaultPreemption
 from schedlab.scheduling.plugins.dynamic_resources import DynamicResources
@@ -87,7 +89,8 @@ def make_plugin(name: str, arguments: Arguments, where: str, base: Path | None =
     Parameters
     ----------
     name : str
-        One of `DEFAULT_PLUGINS`, ``path/to/file.py:Class`` or ``package.module:Class``.
+        One of `DEFAULT_PLUGINS`, of `GPU_PLUGINS`, ``path/to/file.py:Class`` or
+        ``package.module:Class``.
     arguments : Arguments
         Of the profile's ``pluginConfig``; keyword arguments of a user's class.
     where : str
@@ -107,7 +110,7 @@ def make_plugin(name: str, arguments: Arguments, where: str, base: Path | None =
             where,
             found=name,
             expected="a plugin of kube-scheduler, file.py:Class or package.module:Class",
-            hint=nearest(name, [*DEFAULT_PLUGINS]),
+            hint=nearest(name, [*_MAKERS]),
         )
     try:
         kind = arguments.content.get("kind", f"{name}Args")
@@ -131,7 +134,7 @@ def _own(name: str, arguments: Arguments, where: str, base: Path | None) -> Any:
             made = instantiate(name, made, options)
     except InputError as error:
         raise error.under(where) from None
-    if not isinstance(getattr(made, "name", None), str) or made.name in DEFAULT_PLUGINS:
+    if not isinstance(getattr(made, "name", None), str) or made.name in _MAKERS:
         raise InputError(
             where, found=name, expected="a class with an attribute name of its own, a string"
         )
@@ -224,12 +227,13 @@ _MAKERS: Final[Mapping[str, Callable[[Mapping[str, Any]], Any]]] = {
     "NodeResourcesBalancedAllocation": _balanced,
     "ImageLocality": _without(ImageLocality),
     "DefaultBinder": _without(DefaultBinder),
+    **GPU_PLUGINS,
 }
 """How each plugin is made from its arguments."""
 _WITH_ARGUMENTS: Final = frozenset(
     {
         "NodeAffinity", "NodeResourcesFit", "VolumeBinding", "PodTopologySpread",
         "InterPodAffinity", "DynamicResources", "DefaultPreemption",
-        "NodeResourcesBalancedAllocation",
+        "NodeResourcesBalancedAllocation", *GPU_PLUGINS_WITH_ARGUMENTS,
     }
 )  # fmt: skip
