@@ -166,6 +166,8 @@ def pods_per_node(state: ClusterState, constraint: SpreadConstraint) -> Counts:
     counts = np.zeros(size, np.int64)
     if constraint.counted:
         counts = state.terms.of(constraint.term, size)
+        if not state.leaving:
+            return counts
     uncounted = [
         (node, change)
         for change, pod, pod_class, node in state.tried()
