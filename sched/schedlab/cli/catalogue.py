@@ -52,7 +52,7 @@ def _schedulers() -> _Listing:
 
 
 def _metrics() -> _Listing:
-    from schedlab.record.metrics import ALIASES, METRICS, RESOURCE_METRICS
+    from schedlab.record.metrics import ALIASES, GPU_METRICS, METRICS, RESOURCE_METRICS
 
     short: dict[str, str] = {}
     for alias, stem in ALIASES.items():
@@ -66,7 +66,7 @@ def _metrics() -> _Listing:
     ]
     rows += [
         (name, short.get(name, ""), metric.unit, metric.better, metric.description)
-        for name, metric in METRICS.items()
+        for name, metric in (GPU_METRICS | METRICS).items()
     ]
     return ("name", "alias", "unit", "better", "what it is"), rows
 

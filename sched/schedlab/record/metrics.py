@@ -1,9 +1,9 @@
 """Metrics of a run: pure functions of its tables, each with a name, a unit and a direction.
 
 `METRICS` holds those that every run has, `RESOURCE_METRICS` those that exist once per resource
-(``allocation_mean_cpu``). Names are Kubernetes' where Kubernetes has one, queueing theory's where
-not; `ALIASES` maps everyday words to them. A value that isn't defined is NaN. Times are in seconds
-and shares in 0 .. 1, so that no reader has to guess.
+(``allocation_mean_cpu``), `GPU_METRICS` those of clusters with GPUs. Names are Kubernetes' where
+Kubernetes has one, queueing theory's where not; `ALIASES` maps everyday words to them. A value that
+isn't defined is NaN. Times are in seconds and shares in 0 .. 1, so that no reader has to guess.
 
 Where a metric could only be bounded because pods were still waiting at the end, its value is that
 lower bound, and `lower_bounds` names it.
@@ -24,11 +24,13 @@ import pandas as pd
 
 from schedlab.errors import InputError
 from schedlab.record.catalogue import ALIASES, METRICS, RESOURCE_METRICS
+from schedlab.record.gpu_metrics import GPU_METRICS, has_gpus
 from schedlab.record.run_tables import Better, Metric, ResourceMetric, RunTables
 
 __all__ = [
     "ALIASES",
     "DEFAULT_METRICS",
+    "GPU_METRICS",
     "METRICS",
     "RESOURCE_METRICS",
     "Better",
@@ -78,6 +80,8 @@ def find_metric(name: str) -> Metric:
     """
     if name in METRICS:
         return METRICS[name]
+    if name in GPU_METRICS:
+        return GPU_METRICS[name]
     for prefix, family in RESOURCE_METRICS.items():
         if name.startswith(prefix + "_") and len(name) > len(prefix) + 1:
             return family.of(name[len(prefix) + 1 :])
@@ -85,7 +89,7 @@ def find_metric(name: str) -> Metric:
         for statistic in ("", "_mean", "_p50", "_p90", "_p99"):
             if name == alias + statistic and stem + statistic in METRICS:
                 return METRICS[stem + statistic]
-    known = [*METRICS, *(f"{prefix}_cpu" for prefix in RESOURCE_METRICS), *ALIASES]
+    known = [*METRICS, *GPU_METRICS, *(f"{prefix}_cpu" for prefix in RESOURCE_METRICS), *ALIASES]
     near = difflib.get_close_matches(name, known, n=1)
     hint = f"did you mean {near[0]!r}?" if near else "`schedlab list metrics` shows them"
     raise InputError("metrics", found=name, expected="the name of a metric", hint=hint)
@@ -97,7 +101,7 @@ def run_tables(frames: Mapping[str, pd.DataFrame], meta: Mapping[str, Any]) -> R
     Parameters
     ----------
     frames : mapping of str to DataFrame
-        At least ``pods``, ``nodes`` and ``decisions``.
+        At least ``pods``, ``nodes`` and ``decisions``; ``fragments`` where the run has it.
     meta : mapping
         ``end_us``, and ``warmup_us`` where the run was warmed up; a run's manifest has both.
     """
@@ -107,17 +111,19 @@ def run_tables(frames: Mapping[str, pd.DataFrame], meta: Mapping[str, Any]) -> R
         frames["decisions"],
         end_us=int(meta["end_us"]),
         warmup_us=int(meta.get("warmup_us", 0)),
+        fragments=frames.get("fragments"),
     )
 
 
 def available(run: RunTables) -> list[Metric]:
-    """Return the metrics that a run has: those per resource that its nodes offer, then the rest."""
+    """Return the metrics that a run has: per resource that its nodes offer, of GPUs, the rest."""
     per_resource = [
         family.of(resource)
         for resource in run.usage.resources
         for family in RESOURCE_METRICS.values()
     ]
-    return [*per_resource, *METRICS.values()]
+    own = GPU_METRICS.values() if has_gpus(run) else ()
+    return [*per_resource, *own, *METRICS.values()]
 
 
 def summarise(

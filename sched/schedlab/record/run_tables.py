@@ -10,7 +10,10 @@ from typing import Literal
 import numpy as np
 import pandas as pd
 
+from schedlab.cluster.devices import GPU_MILLI
+from schedlab.record.arrivals import arrival_curve
 from schedlab.record.latency import SECOND, Completions, Elapsed, completions, stage_elapsed
+from schedlab.record.schema import resource_column
 from schedlab.record.usage import Usage, micros
 
 Better = Literal["higher", "lower", ""]
@@ -28,6 +31,8 @@ class RunTables:
         Simulated time at which the run ended.
     warmup_us : int, default 0
         Start of the measured window.
+    fragments : DataFrame, optional
+        The table of that name, of a cluster with GPUs.
     """
 
     pods: pd.DataFrame
@@ -35,12 +40,24 @@ class RunTables:
     decisions: pd.DataFrame
     end_us: int
     warmup_us: int = 0
+    fragments: pd.DataFrame | None = None
     _elapsed: dict[tuple[str, ...], Elapsed] = field(default_factory=dict, repr=False)
 
     @cached_property
     def usage(self) -> Usage:
         """What pods hold on nodes over the measured window."""
         return Usage(self.pods, self.nodes, self.end_us, self.warmup_us)
+
+    @cached_property
+    def arrivals(self) -> pd.DataFrame:
+        """The cluster's GPUs after each arrival, see `arrivals.arrival_curve`."""
+        return arrival_curve(self.pods, self.nodes, self.fragments)
+
+    @cached_property
+    def gpu_milli(self) -> float:
+        """Thousandths of GPUs that the nodes offer; 0 where they have none."""
+        column = resource_column("allocatable", GPU_MILLI)
+        return float(self.nodes[column].sum()) if column in self.nodes else 0.0
 
     @cached_property
     def measured(self) -> pd.DataFrame:

@@ -8,7 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
-from schedlab.record.metrics import METRICS, RESOURCE_METRICS, find_metric
+from schedlab.record.metrics import GPU_METRICS, METRICS, RESOURCE_METRICS, find_metric
 from schedlab.record.schema import STAGES
 from schedlab.record.usage import micros
 from schedlab.report.formatting import format_difference, format_value, shorten, time_unit
@@ -235,7 +235,11 @@ def forest(
 
 def metric_title(name: str) -> str:
     """Return the short label of a metric, or its name where it isn't one of schedlab's."""
-    known = name in METRICS or any(name.startswith(f"{prefix}_") for prefix in RESOURCE_METRICS)
+    known = (
+        name in METRICS
+        or name in GPU_METRICS
+        or any(name.startswith(f"{prefix}_") for prefix in RESOURCE_METRICS)
+    )
     return find_metric(name).title if known else name
 
 
