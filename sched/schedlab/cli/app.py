@@ -13,7 +13,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from schedlab.cli import catalogue, pods, project, results, run, validate
+from schedlab.cli import catalogue, decide, pods, project, results, run, validate
 from schedlab.cli.console import fail, note, shown_warnings
 from schedlab.errors import InputError
 
@@ -101,6 +101,15 @@ _add(
 )
 _add(pods.trace, "trace", "Results", "trace results/quickstart --pod batch-0007")
 _add(pods.why, "why", "Results", "why results/quickstart --pod batch-0007 --scheduler best-fit")
+_add(
+    decide.decide,
+    "decide",
+    "Scenarios",
+    "decide cluster.json.gz",
+    "decide cluster.json --config scheduler.yaml -o decisions.jsonl",
+    "decide cluster.yaml --scheduler best-fit",
+)
+_add(decide.explain, "explain", "Scenarios", "explain cluster.json.gz default/web-0")
 _add(
     catalogue.show,
     "list",

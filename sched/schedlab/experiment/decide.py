@@ -68,10 +68,13 @@ class Decision:
         What was found and decided, in plain values (`schedlab decide` prints it as JSON).
     profile : Profile, optional
         The profile that the pod asked for; None where no evaluation was made.
+    nodes : tuple of str
+        All nodes in order; empty where no evaluation was made.
     """
 
     line: Line
     profile: Profile | None = None
+    nodes: tuple[str, ...] = ()
 
     @property
     def pod(self) -> str:
@@ -91,7 +94,7 @@ def profiles_of(scenario: Scenario, config: str | Path | None = None) -> list[Pr
         return read_profiles(config)
     if scenario.config is not None:
         try:
-            return read_profiles(scenario.config)
+            return read_profiles(scenario.config, base=scenario.folder)
         except InputError as error:
             raise error.under("config") from None
     return [Profile.default()]
@@ -124,6 +127,44 @@ def decisions(
     decider = _Decider(scenario, profiles, ties)
     for k, row in enumerate(in_order(scenario, profiles)):
         yield decider.decide(row, time_us(UNKNOWN_START) + (k + 1) * SECOND)
+
+
+def decision_on(scenario: Scenario, profiles: Sequence[Profile], name: str) -> Decision:
+    """Decide on the pods of a scenario up to the one that is meant, and return its decision.
+
+    Parameters
+    ----------
+    scenario : Scenario
+        The cluster; it changes as in `decisions`.
+    profiles : sequence of Profile
+        As in `decisions`.
+    name : str
+        ``namespace/name`` of a pending pod, its name, or how one of them starts.
+
+    Raises
+    ------
+    InputError
+        No pending pod, or more than one, has such a name.
+    """
+    meant = _meant([scenario.pods[row].key for row in scenario.pending], name)
+    return next(d for d in decisions(scenario, profiles) if d.pod == meant)
+
+
+def _meant(keys: Sequence[str], name: str) -> str:
+    for matches in (
+        [key for key in keys if key == name],
+        [key for key in keys if key.partition("/")[2] == name],
+        [key for key in keys if key.startswith(name) or key.partition("/")[2].startswith(name)],
+    ):
+        if len(matches) == 1:
+            return matches[0]
+        if matches:
+            some = ", ".join(matches[:4])
+            raise InputError(
+                "pod", found=name, expected=f"one pod of the {len(matches)} that match: {some}"
+            )
+    some = ", ".join(keys[:3]) or "but there are none"
+    raise InputError("pod", found=name, expected=f"the name of a pending pod, such as {some}")
 
 
 def in_order(scenario: Scenario, profiles: Sequence[Profile]) -> list[int]:
@@ -189,7 +230,8 @@ class _Decider:
         else:
             line["chosen"] = None
         self._state.nominated.clear()
-        return Decision(line, profile)
+        names = self._state.nodes.names
+        return Decision(line, profile, tuple(names[row] for row in found.rows.tolist()))
 
     def _gate(self, pod: Pod, profile: Profile) -> Line | None:
         for plugin in profile.plugins("pre_enqueue"):
@@ -302,15 +344,17 @@ def _of_preemption(
 
 def _evaluated(profile: Profile, cycle: Cycle, found: Evaluation) -> Line:
     """Return what the evaluation found, in the words of the recorded decisions."""
+    names = cycle.nodes.names
     line: Line = {"prefilter_reject": None}
     if found.rejection is not None:
         line["prefilter_reject"] = _rejected(*found.rejection)
     elif found.only is not None:
-        line["prefilter_nodes"] = sorted(found.only)
+        only = [names[row] for row in found.rows.tolist() if names[row] in found.only]
+        if only:
+            line["prefilter_nodes"] = only
     for key in ("skip_filter", "skip_score"):
         if getattr(found, key):
             line[key] = sorted(getattr(found, key))
-    names = cycle.nodes.names
     line["filtered"] = {}
     if found.rejection is None:
         line["filtered"] = {

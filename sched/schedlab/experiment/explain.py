@@ -1,15 +1,16 @@
-"""The story of one pod, from the tables of its run: its way in time, and why it waited."""
+"""The story of one pod: its way in time, why it waited, and one decision node by node."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 import pandas as pd
 
 from schedlab.errors import InputError
+from schedlab.experiment.decide import Decision
 from schedlab.record.rundir import RunDir
 from schedlab.units import format_duration
 
@@ -28,6 +29,18 @@ WAY: Final[tuple[tuple[str, str, str], ...]] = (
     ("deleted_us", "etcd", "removed the object"),
 )
 """Times of a pod, who made them, and what happened."""
+_TABLE: Final[dict[str, str]] = {
+    "node": "str",
+    "plugin": "str",
+    "verdict": "str",
+    "code": "str",
+    "reason": "str",
+    "raw_score": "Int64",
+    "weight": "Int64",
+    "score": "Int64",
+    "total": "Int64",
+    "chosen": "bool",
+}
 _MESSAGE = re.compile(r"0/(\d+) nodes are available: (.*?)\.?(?: preemption: .*)?$", re.DOTALL)
 _COUNTED = re.compile(r"(\d+) (.+?)(?=, \d+ |$)", re.DOTALL)
 
@@ -162,3 +175,60 @@ def why_of(run: RunDir, pod: pd.Series) -> list[str]:
             f"{format_duration(int(first['time_us']))}: {first['reason']}"
         )
     return lines
+
+
+def table_of(decision: Decision) -> pd.DataFrame:
+    """Return one decision as a table of nodes and plugins.
+
+    Parameters
+    ----------
+    decision : Decision
+        As `schedlab.experiment.decide` makes it.
+
+    Returns
+    -------
+    DataFrame
+        One row per node and plugin, in order: *verdict* of its filter ("passed", "rejected",
+        "skipped" by its PreFilter, "not asked"; empty for plugins that only score) with *code* and
+        *reason* of a rejection (the reason where it was the first), *raw_score*, *weight* and
+        *score* (normalised times weight) where the node is feasible, the node's *total*, and
+        whether it was *chosen*. Empty where nothing was evaluated.
+    """
+    line, profile = decision.line, decision.profile
+    if profile is None or not decision.nodes:
+        return pd.DataFrame(columns=[*_TABLE])
+    filters = [plugin.name for plugin in profile.filters]
+    weights = {plugin.name: weight for plugin, weight in profile.scores}
+    places = {node: i for i, node in enumerate(line["feasible"])}
+    rows = []
+    for node in decision.nodes:
+        at = places.get(node)
+        for plugin in dict.fromkeys((*filters, *weights)):
+            scored = at is not None and plugin in line.get("raw_scores", ())
+            verdict = _verdict(line, node, plugin) if plugin in filters else ("", "", "")
+            rows.append(
+                (
+                    node,
+                    plugin,
+                    *verdict,
+                    line["raw_scores"][plugin][at] if scored else pd.NA,
+                    weights[plugin] if scored else pd.NA,
+                    line["scores"][plugin][at] if scored else pd.NA,
+                    line["total"][at] if at is not None and "total" in line else pd.NA,
+                    node == line["chosen"],
+                )
+            )
+    return pd.DataFrame(rows, columns=[*_TABLE]).astype(_TABLE)
+
+
+def _verdict(line: Mapping[str, Any], node: str, plugin: str) -> tuple[str, str, str]:
+    """Return what a filter says of a node, with code and reason."""
+    first = line["prefilter_reject"] or line["filtered"].get(node)
+    if first is not None and plugin in first["plugin"].split(","):
+        return "rejected", first["code"], ", ".join(first["reasons"])
+    if plugin in line.get("skip_filter", ()):
+        return "skipped", "", ""
+    if line["prefilter_reject"] or (first is not None and first.get("prefilter")):
+        return "not asked", "", ""
+    code = line.get("also_failed", {}).get(node, {}).get(plugin)
+    return ("passed", "", "") if code is None else ("rejected", code, "")

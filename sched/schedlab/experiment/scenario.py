@@ -10,7 +10,7 @@ which leaves alone what an API server has admitted before.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Final
@@ -80,6 +80,8 @@ class Scenario:
         They are to be taken in the order of the scheduling queue, not in that of the file.
     config : mapping or None
         The KubeSchedulerConfiguration of the scenario.
+    folder : Path or None
+        Directory of its file, to which paths in the configuration are relative.
     """
 
     state: ClusterState
@@ -88,6 +90,7 @@ class Scenario:
     pending: tuple[int, ...]
     by_queue: bool = False
     config: Mapping[str, Any] | None = None
+    folder: Path | None = None
 
 
 def read_scenario(path: str | Path) -> Scenario:
@@ -108,14 +111,15 @@ def read_scenario(path: str | Path) -> Scenario:
         documents = load_documents(read_text(path), str(path))
         first = documents[0][0] if documents else None
         if len(documents) == 1 and isinstance(first, Mapping) and "kind" not in first:
-            return make_scenario(first)
+            return replace(make_scenario(first), folder=path.parent)
         configs = [d for d, _ in documents if isinstance(d, Mapping) and d.get("kind") == CONFIG]
         if len(configs) > 1:
             raise InputError(
                 "", found=f"<{len(configs)} of them>", expected=f"at most one {CONFIG}"
             )
         objects = parse_documents([d for d in documents if d[0] not in configs], str(path))
-        return _built(objects, by_queue=False, config=configs[0] if configs else None)
+        found = _built(objects, by_queue=False, config=configs[0] if configs else None)
+        return replace(found, folder=path.parent)
     except InputError as error:
         raise error.in_file(path) from None
 
