@@ -1,0 +1,1 @@
+"""Solvers: optimal placements with proofs, and bounds for those that can't be proven."""

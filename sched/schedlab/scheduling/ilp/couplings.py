@@ -1,0 +1,176 @@
+"""What ties groups of pods and nodes together beyond resources and masks.
+
+Each kind is one small record over groups (indices g), nodes (columns n) and domains (numbers; -1 =
+the node is in none). "New" pods are those that a placement places or moves; only they have to
+satisfy rules, but every pod counts for the rules of others.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+Ints = NDArray[np.int64]
+
+
+@dataclass(frozen=True, eq=False)
+class Exclusive:
+    """Something that at most one pod of a node can have: a host port.
+
+    Attributes
+    ----------
+    groups : tuple of int
+        Groups whose pods want it; nodes where an immovable pod has it are masked out.
+    """
+
+    groups: tuple[int, ...]
+
+
+@dataclass(frozen=True, eq=False)
+class Apart:
+    """Required anti-affinity: a pod that carries the term keeps the pods it means off its domain.
+
+    Attributes
+    ----------
+    owners : tuple of int
+        Groups that carry the term.
+    meant : tuple of int
+        Groups that the term means.
+    domain : int64 array of shape [N]
+        Domain of each node.
+    """
+
+    owners: tuple[int, ...]
+    meant: tuple[int, ...]
+    domain: Ints
+
+
+@dataclass(frozen=True, eq=False)
+class Near:
+    """Required affinity of one group: in each of its domains a pod has to be that it means.
+
+    Attributes
+    ----------
+    group : int
+        The group that asks.
+    meant : tuple of int
+        Groups whose pods match all of its terms.
+    domains : list of int64 array of shape [N]
+        One per topology key.
+    fixed : list of int64 array of shape [N]
+        Per topology key: how many immovable pods that are meant are in the node's domain.
+    alone : bool
+        Its pods match its own terms: where nothing that is meant is anywhere, one of them may be
+        the first.
+    """
+
+    group: int
+    meant: tuple[int, ...]
+    domains: list[Ints]
+    fixed: list[Ints]
+    alone: bool
+
+    @property
+    def nothing_fixed(self) -> bool:
+        """Whether no immovable pod is meant, in any domain."""
+        return not any(counts.any() for counts in self.fixed)
+
+
+@dataclass(frozen=True, eq=False)
+class Spread:
+    """A topology spread constraint (DoNotSchedule) of one group.
+
+    Attributes
+    ----------
+    group : int
+        The group that asks.
+    meant : tuple of int
+        Groups whose pods are counted.
+    domain : int64 array of shape [N]
+        Domain of each node that is counted; -1 = pods there are not.
+    fixed : int64 array of shape [D]
+        Immovable pods counted in each domain.
+    max_skew : int
+        How many more than in the emptiest domain there may be.
+    enough_domains : bool
+        There are at least ``minDomains``; else the emptiest domain counts as empty.
+    """
+
+    group: int
+    meant: tuple[int, ...]
+    domain: Ints
+    fixed: Ints
+    max_skew: int
+    enough_domains: bool
+
+
+@dataclass(frozen=True, eq=False)
+class Gang:
+    """Pods that are placed as a whole or not at all."""
+
+    name: str
+    groups: tuple[int, ...]
+
+
+@dataclass(frozen=True, eq=False)
+class Budget:
+    """At most *allowed* running pods of some groups may be displaced (a PodDisruptionBudget)."""
+
+    groups: tuple[int, ...]
+    allowed: int
+
+
+@dataclass(frozen=True, eq=False)
+class Devices:
+    """The GPUs of the nodes, one by one, where a group asks for some.
+
+    Attributes
+    ----------
+    milli : int64 array of shape [G]
+        Thousandths of each GPU that a pod asks for; 0 = none.
+    count : int64 array of shape [G]
+        How many GPUs.
+    free : int64 array of shape [N, D]
+        Thousandths free of each GPU, immovable pods taken off; 0 beyond the node's.
+    """
+
+    milli: Ints
+    count: Ints
+    free: Ints
+
+
+@dataclass(frozen=True, eq=False)
+class Couplings:
+    """All of them."""
+
+    exclusive: tuple[Exclusive, ...] = ()
+    apart: tuple[Apart, ...] = ()
+    near: tuple[Near, ...] = ()
+    spread: tuple[Spread, ...] = ()
+    gangs: tuple[Gang, ...] = ()
+    budgets: tuple[Budget, ...] = ()
+    devices: Devices | None = None
+
+    @property
+    def empty(self) -> bool:
+        """Whether there is nothing beyond resources and masks (and budgets of displacement)."""
+        return not (
+            self.exclusive
+            or self.apart
+            or self.near
+            or self.spread
+            or self.gangs
+            or self.devices is not None
+        )
+
+    def domain_columns(self) -> list[Ints]:
+        """Return everything that may tell nodes apart, one int64 array of shape [N] each."""
+        columns = [apart.domain for apart in self.apart]
+        for near in self.near:
+            columns += [*near.domains, *near.fixed]
+        columns += [spread.domain for spread in self.spread]
+        if self.devices is not None:
+            columns += list(self.devices.free.T)
+        return columns

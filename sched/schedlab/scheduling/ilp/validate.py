@@ -1,0 +1,156 @@
+"""An independent check of placements: kube-scheduler's own filters are asked about every new pod.
+
+It shares no code with the model. A placement is carried out on the cluster (evictions and moves
+first), then each pod that it placed or moved is taken off and has to pass the filters on its node
+with everyone else in place. Pods that need partners must also be placeable in some order.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from schedlab.cluster.carried import Kind
+from schedlab.cluster.classes import PodClass
+from schedlab.cluster.state import ClusterState
+from schedlab.scheduling.base import Pod
+from schedlab.scheduling.framework.evaluation import evaluate_filters
+from schedlab.scheduling.framework.interface import Cycle
+from schedlab.scheduling.framework.profiles import Profile
+from schedlab.scheduling.ilp.result import Move
+from schedlab.scheduling.plugins.inter_pod_affinity import NEAR, InterPodAffinity
+
+Placed = tuple[int, PodClass, int]
+"""Row of a pod, its class, and the row of its node."""
+
+
+def violations(
+    pods: Sequence[Pod],
+    node: Sequence[int],
+    state: ClusterState,
+    *,
+    moved: Sequence[Move] = (),
+    evicted: Sequence[tuple[int, int]] = (),
+    profile: Profile | None = None,
+) -> list[str]:
+    """Return what is wrong with a placement; the cluster is as it was afterwards.
+
+    Parameters
+    ----------
+    pods : sequence of Pod
+        The pods that waited.
+    node : sequence of int, length P
+        Row of the node of each, -1 = none.
+    state : ClusterState
+        The cluster before.
+    moved, evicted : sequence
+        What happens to running pods.
+    profile : Profile, optional
+        Whose filters decide; the default profile when absent.
+    """
+    profile = profile or Profile.default()
+    new: list[Placed] = [
+        (pod.row, pod.pod_class, row) for pod, row in zip(pods, node, strict=True) if row >= 0
+    ]
+    new += [(m.pod, state.pods_on[state.node_of[m.pod]][m.pod], m.target) for m in moved]
+    gone = [*(move.pod for move in moved), *(row for row, _ in evicted)]
+    held = [(p, state.pods_on[state.node_of[p]][p], state.node_of[p]) for p in gone]
+    devices = [state.devices_of.get(pod) for pod in gone]
+    # without a mark: within a trial some plugins count as upstream's trials do, which is not meant
+    for pod in gone:
+        state.remove_pod(pod)
+    unreachable = _unreachable(new, state, profile)
+    for placed in new:
+        state.add_pod(*placed)
+    failing = _failing(new, state, profile)
+    for row, _, _ in new:
+        state.remove_pod(row)
+    for (row, pod_class, node), had in zip(held, devices, strict=True):
+        state.add_pod(row, pod_class, node, had)
+    return [*unreachable, *failing]
+
+
+def _failing(new: list[Placed], state: ClusterState, profile: Profile) -> list[str]:
+    found = []
+    for row, pod_class, node in new:
+        devices = state.devices_of.get(row)
+        state.remove_pod(row)
+        plugin = rejecting(pod_class, node, state, profile)
+        if plugin:
+            found.append(f"pod {row} on {state.nodes.names[node]}: {plugin}")
+        state.add_pod(row, pod_class, node, devices)
+    return found
+
+
+def rejecting(pod_class: PodClass, node: int, state: ClusterState, profile: Profile) -> str:
+    """Return the name of the plugin that rejects a node for pods of a class; "" = none."""
+    found = evaluate_filters(profile, Cycle(state, pod_class))
+    if found.rejection is not None:
+        return found.rejection[0]
+    if node in found.feasible:
+        return ""
+    at = found.rows.tolist().index(node)
+    by = int(found.rejected_by[at])
+    return "a PreFilter" if by < 0 else str(profile.filters[by].name)
+
+
+def _unreachable(new: list[Placed], state: ClusterState, profile: Profile) -> list[str]:
+    """Return the pods that never find the partners they need, in whatever order pods come.
+
+    A pod that needs no partner can come at any time. One that does comes as soon as it has them,
+    which never takes a partner away from another. Only the first pod of a series has to come before
+    all pods that it means: which pods open a series, and in which order, is searched.
+    """
+    plugin = next((f for f in profile.filters if isinstance(f, InterPodAffinity)), None)
+    if plugin is None:
+        return []
+    needy = [p for p in new if any(t.kind is Kind.NEAR for t in state.carried.own(p[1]))]
+    patient = [p for p in new if p not in needy]
+    left = _remainder(needy, patient, state, plugin)
+    return [f"pod {row}: no order gives it the partners it needs" for row, _, _ in left]
+
+
+def _remainder(
+    needy: list[Placed], patient: list[Placed], state: ClusterState, plugin: InterPodAffinity
+) -> list[Placed]:
+    """Return what can't be placed of *needy*, over all ways to open series with some of them."""
+    best = _closed(needy, patient, state, plugin)
+    tried: set[tuple[int, int]] = set()
+    for index, (row, pod_class, node) in enumerate(needy):
+        if not best or (pod_class.id, node) in tried:
+            continue
+        tried.add((pod_class.id, node))
+        if _has_partners(pod_class, node, state, plugin):
+            state.add_pod(row, pod_class, node)
+            rest = needy[:index] + needy[index + 1 :]
+            best = min(best, _remainder(rest, patient, state, plugin), key=len)
+            state.remove_pod(row)
+    return best
+
+
+def _closed(
+    needy: list[Placed], patient: list[Placed], state: ClusterState, plugin: InterPodAffinity
+) -> list[Placed]:
+    """Place all of *patient*, then of *needy* what finds its partners; return what does not."""
+    there = list(patient)
+    for placed in patient:
+        state.add_pod(*placed)
+    left, before = list(needy), len(needy) + 1
+    while left and len(left) < before:
+        before = len(left)
+        for placed in list(left):
+            if _has_partners(placed[1], placed[2], state, plugin):
+                state.add_pod(*placed)
+                there.append(placed)
+                left.remove(placed)
+    for row, _, _ in there:
+        state.remove_pod(row)
+    return left
+
+
+def _has_partners(
+    pod_class: PodClass, node: int, state: ClusterState, plugin: InterPodAffinity
+) -> bool:
+    codes = plugin.filter(Cycle(state, pod_class), np.array([node], np.int64))
+    return int(codes[0]) != NEAR
