@@ -1,5 +1,7 @@
 """The incremental, compiled engine decides as the plain one that remembers nothing."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -13,20 +15,19 @@ from schedlab.api.objects import (
     NodeSelectorTerm,
     PreferredSchedulingTerm,
 )
-from schedlab.errors import InputError
 from schedlab.rng import Draws
 from schedlab.scheduling.base import PodBatch
 from schedlab.scheduling.framework import kernels
 from schedlab.scheduling.framework.evaluation import evaluate
-from schedlab.scheduling.framework.interface import Cycle, Depends, fit_error
+from schedlab.scheduling.framework.interface import Code, Cycle, Depends, fit_error
 from schedlab.scheduling.framework.profiles import (
     Profile,
-    engine_subset,
     nodes_to_find,
     read_profiles,
 )
+from schedlab.scheduling.framework.visiting import visiting_order
 from schedlab.scheduling.heuristics import BestFit, DotProduct, FirstFit, WorstFit
-from schedlab.scheduling.kube_scheduler import KubeScheduler, visiting_order
+from schedlab.scheduling.kube_scheduler import KubeScheduler
 from schedlab.scheduling.plugins.node_resources_fit import shape_scores
 from schedlab.scheduling.view import ClusterView
 from schedlab.testing.conformance import pending, random_class, random_cluster, random_nodes
@@ -84,9 +85,9 @@ MOST = {
     ],
 }
 PROFILES = [
-    pytest.param(Profile(), id="default"),
-    pytest.param(engine_subset(read_profiles(RATIO)[0]), id="ratio and three balanced resources"),
-    pytest.param(engine_subset(read_profiles(MOST)[0]), id="most allocated, other weights"),
+    pytest.param(Profile.default(), id="default"),
+    pytest.param(read_profiles(RATIO)[0], id="ratio and three balanced resources"),
+    pytest.param(read_profiles(MOST)[0], id="most allocated, other weights"),
 ]
 PREFERS_SSD = Affinity(
     node_affinity=NodeAffinity(
@@ -155,7 +156,9 @@ def test_incremental_decisions_are_those_of_a_fresh_evaluation(profile, seed, sc
         assert placement.feasible == [len(found.feasible)]
         if not len(found.feasible):
             assert placement.node == [-1]
-            assert placement.reason[0] == message(profile, Cycle(state, pod.pod_class), found)
+            assert placement.reason[0].startswith(
+                message(profile, Cycle(state, pod.pod_class), found)
+            )
             continue
         totals = dict(zip(found.feasible.tolist(), found.total.tolist(), strict=True))
         best = [row for row in visiting_order(state.nodes).tolist() if row in totals]
@@ -305,10 +308,12 @@ def test_a_resource_that_no_node_has_ever_named_fits_nowhere(kind):
     view, pod = ClusterView(state), pending(last, 0)
     placement = kind().schedule(PodBatch([pod]), view, Draws(0))
     assert placement.node == [-1]
-    assert placement.reason == ["0/3 nodes are available: 3 Insufficient example.com/r29."]
+    assert placement.reason[0].startswith(
+        "0/3 nodes are available: 3 Insufficient example.com/r29."
+    )
     assert view.feasible(pod).tolist() == []
     assert PodBatch([pod]).requests(view)[last.requests[-1][0]].tolist() == [1]
-    assert evaluate(Profile(), Cycle(state, last)).feasible.tolist() == []
+    assert evaluate(Profile.default(), Cycle(state, last)).feasible.tolist() == []
 
 
 @pytest.mark.parametrize("kind", [KubeScheduler, FirstFit], ids=lambda k: k.__name__)
@@ -333,22 +338,44 @@ class Prime:
     """A plugin of one's own: it looks at what is requested."""
 
     name = "Prime"
-    depends = Depends.NODE
+
+    def __init__(self, depends):
+        if depends is not None:
+            self.depends = depends
 
     def filter(self, cycle, rows):
-        return cycle.nodes.requested[0, rows] % 7
+        return (cycle.nodes.requested[3, rows] == 2).astype(np.int64)
+
+    def reasons(self, cycle, row, code):
+        return ("two is a prime",)
+
+    def status(self, cycle, row, code):
+        return Code.UNSCHEDULABLE
 
     def score(self, cycle, rows):
-        return cycle.nodes.requested[0, rows] % 7
+        return cycle.nodes.requested[3, rows] * 7 % 50
 
 
-@pytest.mark.parametrize(
-    "profile",
-    [
-        pytest.param(Profile(filters=(*Profile().filters, Prime())), id="filter"),
-        pytest.param(Profile(scores=(*Profile().scores, (Prime(), 2))), id="score"),
-    ],
-)
-def test_a_plugin_that_would_be_left_out_is_refused(profile):
-    with pytest.raises(InputError, match="found \\['Prime'\\]"):
-        KubeScheduler(profile)
+class Scaled(Prime):
+    def normalize(self, cycle, rows, raw):
+        return raw * 100 // max(1, int(raw.max(initial=0)))
+
+
+@pytest.mark.parametrize("kind", [Prime, Scaled])
+@pytest.mark.parametrize("depends", [None, Depends.NODE, Depends.GLOBAL, Depends.DOMAIN])
+def test_a_plugin_of_ones_own_has_its_say(kind, depends):
+    own, base = kind(depends), Profile.default()
+    profile = replace(base, filters=(*base.filters, own), scores=(*base.scores, (own, 3)))
+    state = random_cluster(5)
+    engine = KubeScheduler(profile, tie_break="first", percentage_of_nodes_to_score=100)
+    for row in range(60):
+        pod = pending(class_of(state, 5, row % 7), row)
+        found = evaluate(profile, Cycle(state, pod.pod_class, pod))
+        node = engine.schedule(PodBatch([pod]), ClusterView(state), Draws(0)).node[0]
+        if not len(found.feasible):
+            assert node == -1
+            continue
+        totals = dict(zip(found.feasible.tolist(), found.total.tolist(), strict=True))
+        best = [row for row in visiting_order(state.nodes).tolist() if row in totals]
+        assert node == max(best, key=totals.__getitem__)
+        state.add_pod(row, pod.pod_class, node)

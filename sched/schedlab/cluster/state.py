@@ -15,6 +15,7 @@ which costs as much as the changes themselves; copying the columns per trial was
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 
 from schedlab.cluster.carried import CarriedTerms
 from schedlab.cluster.classes import ClassTable, HostPort, PodClass
@@ -173,15 +174,18 @@ class ClusterState:
         return node
 
     def _count(self, pod: int, pod_class: PodClass, node: int, change: int) -> None:
-        _move(self.placed, pod_class.id, node, change)
         leaving = pod in self.leaving
         if leaving:
             _move(self._leaving, pod_class.id, node, change)
+        self._count_terms(pod_class, node, change, leaving=leaving)
+        if pod_class.spec.volumes:
+            self.volumes.move(pod, pod_class, node, change)
+
+    def _count_terms(self, pod_class: PodClass, node: int, change: int, *, leaving: bool) -> None:
+        _move(self.placed, pod_class.id, node, change)
         self.terms.move(pod_class, node, change, leaving=leaving)
         if pod_class.spec.affinity is not None:
             self.carried.move(pod_class, node, change)
-        if pod_class.spec.volumes:
-            self.volumes.move(pod, pod_class, node, change)
 
     def _move_ports(self, pod_class: PodClass, node: int, change: int) -> None:
         used = self.used_ports.get(node, NO_PORTS)
@@ -195,6 +199,15 @@ class ClusterState:
             self.used_ports[node] = used
         else:
             self.used_ports.pop(node, None)
+
+    @contextmanager
+    def one_more(self, pod_class: PodClass, node: int) -> Iterator[None]:
+        """Let the terms count one more pod of a class on a node, for a while; it holds nothing."""
+        self._count_terms(pod_class, node, 1, leaving=False)
+        try:
+            yield
+        finally:
+            self._count_terms(pod_class, node, -1, leaving=False)
 
     def leave(self, pod: int) -> None:
         """Note that *pod* is being deleted; it holds what it holds until it is removed."""

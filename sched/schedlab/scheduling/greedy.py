@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from schedlab.cluster.devices import Devices
-from schedlab.scheduling.base import Placement, Pod, PodBatch, Verdict
+from schedlab.scheduling.base import Eviction, Placement, Pod, PodBatch, Verdict
 from schedlab.scheduling.view import ClusterView
 
 
@@ -23,12 +23,23 @@ class Decision(NamedTuple):
     """Why no node will do; empty otherwise."""
     devices: Devices | None = None
     """GPUs of the node; None = those that the pod best fits, if it asks for any."""
+    nominated: int = -1
+    """Row of the node that evictions make room on, or -1."""
+    evictions: tuple[Eviction, ...] = ()
+    """Running pods to evict."""
 
 
 def schedule_greedily(
-    pods: PodBatch, view: ClusterView, decide: Callable[[Pod], Decision]
+    pods: PodBatch,
+    view: ClusterView,
+    decide: Callable[[Pod], Decision],
+    reserve: Callable[[Pod, int], object] | None = None,
 ) -> Placement:
-    """Return the placement that *decide* makes of *pods*, each assumed before the next."""
+    """Return the placement that *decide* makes of *pods*, each assumed before the next.
+
+    *reserve* is called after a pod was assumed on a node and changes whatever else follows from it
+    in the view's state, which is rolled back in the end with all the rest.
+    """
     placement = Placement.of(pods)
     if len(pods) == 1:  # nothing comes after it: no overlay is needed
         _note(placement, 0, decide(pods[0]))
@@ -39,6 +50,8 @@ def schedule_greedily(
             _note(placement, i, decision)
             if decision.row >= 0:
                 trial.assume(pod, decision.row, decision.devices)
+                if reserve is not None:
+                    reserve(pod, decision.row)
     return placement
 
 
@@ -52,3 +65,6 @@ def _note(placement: Placement, index: int, decision: Decision) -> None:
             placement.devices[index] = decision.devices
     else:
         placement.reason[index] = decision.reason
+        placement.evictions += decision.evictions
+        if decision.nominated >= 0:
+            placement.nominations[index] = decision.nominated

@@ -15,12 +15,17 @@ Ties go to the first node.
 
 from __future__ import annotations
 
+import numpy as np
+from numpy.typing import NDArray
+
 from schedlab.cluster.classes import PodClass
 from schedlab.cluster.state import ClusterState
 from schedlab.rng import Draws
 from schedlab.scheduling.base import Placement, Pod, PodBatch
 from schedlab.scheduling.framework.class_cache import ClassCaches
+from schedlab.scheduling.framework.feasibility import NO_NODES, Feasibility
 from schedlab.scheduling.framework.filter_cache import BYTES_PER_NODE, FilterCache
+from schedlab.scheduling.framework.interface import Depends, depends_on
 from schedlab.scheduling.framework.kernels import (
     BEST_FIT,
     DOT_PRODUCT,
@@ -31,6 +36,7 @@ from schedlab.scheduling.framework.kernels import (
 )
 from schedlab.scheduling.framework.profiles import Profile
 from schedlab.scheduling.greedy import Decision, schedule_greedily
+from schedlab.scheduling.plugins.node_resources_fit import NodeResourcesFit
 from schedlab.scheduling.view import ClusterView
 
 
@@ -38,29 +44,55 @@ class _Heuristic:
     """Filters of the default profile, and a way to choose."""
 
     def __init__(self, mode: int) -> None:
-        filters = Profile().filters
+        self._mode = mode
+        self._view: ClusterView | None = None
+
+    def _watch(self, view: ClusterView) -> None:
+        """Keep filters and ranks for the cluster behind *view*."""
+        filters = tuple(
+            plugin
+            for plugin in Profile.default().filters
+            if depends_on(plugin) is Depends.STATIC or isinstance(plugin, NodeResourcesFit)
+        )
 
         def cache(pod: PodClass, state: ClusterState) -> FilterCache:
-            return FilterCache(filters, pod, state, mode)
+            return FilterCache(filters, pod, state, self._mode)
 
+        self._view = view
+        self._feasibility = Feasibility(view)
         self._caches = ClassCaches(cache, BYTES_PER_NODE)
 
     def schedule(self, pods: PodBatch, view: ClusterView, rng: Draws) -> Placement:
         """Place the pods one after the other."""
-        nodes = view.state.nodes
+        if view is not self._view:
+            self._watch(view)
+        return schedule_greedily(pods, view, lambda pod: self._decide(pod, view, rng))
 
-        def decide(pod: Pod) -> Decision:
-            cache = self._caches.get(pod.pod_class, view.state)
-            cache.refresh(nodes)
+    def _decide(self, pod: Pod, view: ClusterView, rng: Draws) -> Decision:
+        nodes = view.nodes
+        if not len(nodes.row_of):
+            return Decision(-1, 0, 0, NO_NODES)
+        cache = self._caches.get(pod.pod_class, view.state)
+        cache.refresh(nodes)
+        outlook = self._feasibility.outlook(pod)
+        if outlook.by_resources:
             row, feasible = self._choose(pod, cache, rng)
-            reason = cache.message(nodes) if row < 0 else ""
-            return Decision(row, feasible, nodes.size, reason)
-
-        return schedule_greedily(pods, view, decide)
+        else:
+            rows = outlook.feasible(pod)
+            feasible = len(rows)
+            row = int(rows[self._pick(pod, rows, cache.ranks[rows], rng)]) if feasible else -1
+        return Decision(row, feasible, nodes.size, outlook.message(pod) if row < 0 else "")
 
     def _choose(self, pod: Pod, cache: FilterCache, rng: Draws) -> tuple[int, int]:
+        """Return the chosen row and the number of feasible nodes, resources alone deciding."""
         row, feasible = choose_rank(cache.verdicts.ok, cache.codes, cache.ranks)
         return row, feasible
+
+    def _pick(
+        self, pod: Pod, rows: NDArray[np.int64], ranks: NDArray[np.float64], rng: Draws
+    ) -> int:
+        """Return which of the feasible *rows* is chosen, by its index."""
+        return int(ranks.argmax())
 
 
 class FirstFit(_Heuristic):
@@ -112,6 +144,11 @@ class RandomFit(_Heuristic):
         row, feasible = choose_nth(cache.verdicts.ok, cache.codes, 0, u)
         return row, feasible
 
+    def _pick(
+        self, pod: Pod, rows: NDArray[np.int64], ranks: NDArray[np.float64], rng: Draws
+    ) -> int:
+        return int(rng.uniform(pod.key, pod.attempt) * len(rows))
+
 
 class RoundRobin(_Heuristic):
     """The first feasible node after the one that was chosen last."""
@@ -127,3 +164,10 @@ class RoundRobin(_Heuristic):
         if row >= 0:
             self._next = row + 1
         return row, feasible
+
+    def _pick(
+        self, pod: Pod, rows: NDArray[np.int64], ranks: NDArray[np.float64], rng: Draws
+    ) -> int:
+        index = int(np.searchsorted(rows, self._next)) % len(rows)
+        self._next = int(rows[index]) + 1
+        return index

@@ -123,6 +123,36 @@ class Cursor:
 C = TypeVar("C")
 
 
+class LeastRecent(Generic[C]):
+    """Values by key, the least recently used dropped first.
+
+    Parameters
+    ----------
+    bytes_each : int
+        What one value takes, to keep within `BUDGET_BYTES`.
+    """
+
+    __slots__ = ("_limit", "_values")
+
+    def __init__(self, bytes_each: int) -> None:
+        self._values: OrderedDict[tuple[object, ...], C] = OrderedDict()
+        self._limit = max(16, BUDGET_BYTES // bytes_each)
+
+    def get(self, key: tuple[object, ...], make: Callable[[], C]) -> C:
+        """Return the value under *key*, made where there is none."""
+        found = self._values.get(key)
+        if found is None:
+            while len(self._values) >= self._limit:
+                self._values.popitem(last=False)
+            found = self._values[key] = make()
+        else:
+            self._values.move_to_end(key)
+        return found
+
+    def __len__(self) -> int:
+        return len(self._values)
+
+
 class ClassCaches(Generic[C]):
     """One cache per pod class, the least recently used dropped first.
 

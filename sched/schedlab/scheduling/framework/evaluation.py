@@ -6,7 +6,8 @@ between decisions. It explains decisions, and it is the oracle that the engine i
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
@@ -17,9 +18,11 @@ from schedlab.cluster.state import ClusterState
 from schedlab.scheduling.framework.interface import (
     Code,
     Cycle,
+    FilterPlugin,
     Rejection,
     Rows,
     Scores,
+    fit_error,
     normalized,
     prepared,
     skips_score,
@@ -73,6 +76,33 @@ class Evaluation:
     raw: dict[str, Scores] = field(default_factory=dict)
     weighted: dict[str, Scores] = field(default_factory=dict)
     total: Scores = field(default_factory=lambda: np.zeros(0, np.int64))
+
+    def message(self, cycle: Cycle, filters: Sequence[FilterPlugin]) -> str:
+        """Return kube-scheduler's words for a pod that fits nowhere.
+
+        Parameters
+        ----------
+        cycle : Cycle
+            The pod's.
+        filters : sequence of FilterPlugin
+            Of the profile.
+        """
+        counts: Counter[str] = Counter()
+        if self.rejection is not None:
+            counts.update({words: len(self.rows) for words in self.rejection[1].reasons})
+        else:
+            alike: Counter[tuple[str, ...]] = Counter()
+            verdicts = zip(
+                self.rows.tolist(), self.rejected_by.tolist(), self.codes.tolist(), strict=True
+            )
+            for row, by, code in verdicts:
+                if by >= 0:
+                    alike[filters[by].reasons(cycle, row, code)] += 1
+                elif by == PREFILTER:
+                    alike[_contradiction(self.only_by).reasons] += 1
+            for reasons, count in alike.items():
+                counts.update(dict.fromkeys(reasons, count))
+        return fit_error(len(self.rows), dict(counts))
 
 
 def evaluate(profile: Profile, cycle: Cycle) -> Evaluation:

@@ -5,12 +5,10 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from schedlab.cluster.classes import PodClass
-from schedlab.cluster.state import ClusterState
 from schedlab.scheduling.base import Pod
-from schedlab.scheduling.framework.class_cache import ClassCaches
-from schedlab.scheduling.framework.filter_cache import BYTES_PER_NODE, FilterCache
+from schedlab.scheduling.framework.engine import Engine, Outlook
 from schedlab.scheduling.framework.profiles import Profile
+from schedlab.scheduling.framework.visiting import Visits
 from schedlab.scheduling.view import ClusterView
 
 
@@ -25,23 +23,27 @@ class Feasibility:
 
     def __init__(self, view: ClusterView) -> None:
         self._view = view
-        filters = Profile().filters
+        self._engine = Engine(Profile.default())
+        self._visits = Visits(by_zone=False)
 
-        def cache(pod: PodClass, state: ClusterState) -> FilterCache:
-            return FilterCache(filters, pod, state)
-
-        self._caches = ClassCaches(cache, BYTES_PER_NODE)
-
-    def _cache(self, pod: Pod) -> FilterCache:
+    def outlook(self, pod: Pod) -> Outlook:
+        """Return what the filters say of pods like *pod*, up to date."""
         state = self._view.state
-        found = self._caches.get(pod.pod_class, state)
-        found.refresh(state.nodes)
-        return found
+        self._visits.refresh(state.nodes)
+        return self._engine.outlook(pod.pod_class, state, self._visits)
 
     def rows(self, pod: Pod) -> NDArray[np.int64]:
         """Return the rows of the nodes that can take *pod*, increasing, int64 [F]."""
-        return self._cache(pod).rows()
+        if not len(self._view.nodes.row_of):
+            return np.zeros(0, np.int64)
+        return self.outlook(pod).feasible(pod)
 
     def message(self, pod: Pod) -> str:
         """Return why *pod* fits nowhere, in kube-scheduler's words."""
-        return self._cache(pod).message(self._view.nodes)
+        if not len(self._view.nodes.row_of):
+            return NO_NODES
+        return self.outlook(pod).message(pod)
+
+
+NO_NODES = "0/0 nodes are available."
+"""kube-scheduler's words where there is no node at all."""

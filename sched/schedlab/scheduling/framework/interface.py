@@ -8,6 +8,7 @@ upstream does.
 
 The methods, all optional::
 
+    concerns(state, pod_class) -> bool                    may it have anything to say about a class?
     pre_enqueue(pod, state) -> Rejection | None           may the pod enter the queue?
     sort_key(pod, since_us) -> tuple                      order of the queue, smallest first
     pre_filter(cycle) -> PreFiltered                      once per pod, before any node is looked at

@@ -2,35 +2,22 @@
 
 A call from Python costs about 0.65 us with ten arrays, so a decision is one call. Every kernel has
 a plain numpy counterpart (the plugins' own `filter` and `score`, or the formula in `heuristics`)
-against which it is tested. All constants that the kernels use stand in this file: the on-disk cache
-of compiled code does not notice edits elsewhere. It lies beside this file, or in the user's cache
-directory where that can't be written, or where ``NUMBA_CACHE_DIR`` says.
+against which it is tested.
 
 Filter codes are bit masks of resources that do not fit (bit r = row r of the columns).
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any, TypeVar, cast
+from typing import Any
 
 import numpy as np
-from numba import njit
+
+from schedlab.cluster.compiled import compiled
 
 LEAST, MOST, RATIO = 0, 1, 2
 BEST_FIT, WORST_FIT, DOT_PRODUCT, FIRST_FIT = 0, 1, 2, 3
 MAX_SCORE = 100
-
-F = TypeVar("F", bound=Callable[..., Any])
-
-
-def compiled(function: F) -> F:
-    """Compile *function* when it is first called; keep the code on disk where there is a place."""
-    try:
-        kernel = njit(cache=True, nogil=True)(function)
-    except RuntimeError:  # numba found no directory to write to: compile in every process
-        kernel = njit(nogil=True)(function)
-    return cast("F", kernel)
 
 
 @compiled
@@ -189,77 +176,6 @@ def refresh_kube(
                     n, requested, allocatable, balanced_rows, balanced_asked
                 )
             scores[n] = score
-
-
-@compiled
-def choose_kube(  # noqa: C901 - one loop over the nodes, kept whole for the compiler
-    order: Any,
-    start: int,
-    wanted: int,
-    static_ok: Any,
-    codes: Any,
-    scores: Any,
-    taints: Any,
-    weight_taints: int,
-    preferred: Any,
-    weight_preferred: int,
-    u: float,
-) -> Any:
-    """Return (row, feasible nodes found, nodes visited); row -1 when none is feasible.
-
-    Nodes are visited in *order* from *start* until *wanted* feasible ones are found. *taints* are
-    counts of untolerated PreferNoSchedule taints (normalised in reverse), *preferred* weights of
-    node affinity; a negative *u* takes the first of the best nodes, otherwise *u* in [0, 1) draws
-    one of them.
-    """
-    size = len(order)
-    found = 0
-    visited = 0
-    most_taints = 0
-    most_preferred = 0
-    for k in range(size):
-        at = start + k
-        n = order[at - size if at >= size else at]
-        visited += 1
-        if static_ok[n] and codes[n] == 0:
-            found += 1
-            if weight_taints and taints[n] > most_taints:
-                most_taints = taints[n]
-            if weight_preferred and preferred[n] > most_preferred:
-                most_preferred = preferred[n]
-            if found == wanted:
-                break
-    if found == 0:
-        return -1, 0, visited
-    best = np.int64(-1)
-    ties = 0
-    chosen = -1
-    for turn in range(2):
-        skip = int(u * ties) if turn == 1 else 0
-        for k in range(visited):
-            at = start + k
-            n = order[at - size if at >= size else at]
-            if not static_ok[n] or codes[n] != 0:
-                continue
-            total = np.int64(scores[n])
-            if most_taints:
-                total += weight_taints * (MAX_SCORE - MAX_SCORE * taints[n] // most_taints)
-            if most_preferred:
-                total += weight_preferred * (MAX_SCORE * preferred[n] // most_preferred)
-            if turn == 0:
-                if total > best:
-                    best = total
-                    ties = 1
-                    chosen = n
-                elif total == best:
-                    ties += 1
-            elif total == best:
-                if skip == 0:
-                    return n, found, visited
-                skip -= 1
-        if u < 0 or ties == 1:
-            break
-    return chosen, found, visited
 
 
 @compiled

@@ -9,8 +9,8 @@ plugin of one's own is named by the path to it, as ``path/to/file.py:Class`` or
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
@@ -47,24 +47,11 @@ PREPARED: Final[Mapping[str, tuple[str, ...]]] = {
     "score": ("TaintToleration", "PodTopologySpread", "InterPodAffinity"),
 }
 """Plugins that upstream fails without at ``preFilter`` or ``preScore``."""
-COMPILED_FILTERS: Final = (
-    "NodeUnschedulable",
-    "NodeName",
-    "TaintToleration",
-    "NodeAffinity",
-    "NodeResourcesFit",
-)
-COMPILED_SCORES: Final = (
-    "TaintToleration",
-    "NodeAffinity",
-    "NodeResourcesFit",
-    "NodeResourcesBalancedAllocation",
-)
 
 
 @dataclass(frozen=True)
 class Profile:
-    """One profile of the framework.
+    """One profile of the framework; `Profile.default` is kube-scheduler's.
 
     Attributes
     ----------
@@ -82,12 +69,8 @@ class Profile:
     """
 
     scheduler_name: str = "default-scheduler"
-    filters: tuple[FilterPlugin, ...] = field(default_factory=lambda: _made(COMPILED_FILTERS))
-    scores: tuple[tuple[ScorePlugin, int], ...] = field(
-        default_factory=lambda: tuple(
-            (plugin, DEFAULT_PLUGINS[plugin.name]) for plugin in _made(COMPILED_SCORES)
-        )
-    )
+    filters: tuple[FilterPlugin, ...] = ()
+    scores: tuple[tuple[ScorePlugin, int], ...] = ()
     percentage_of_nodes_to_score: int = 0
     others: Mapping[str, tuple[Any, ...]] | None = None
 
@@ -115,21 +98,6 @@ class Profile:
                 if plugin.name == name:
                     return plugin
         return None
-
-
-def _made(names: Iterable[str]) -> tuple[Any, ...]:
-    return tuple(make_plugin(name, Arguments(), name) for name in names)
-
-
-def engine_subset(profile: Profile) -> Profile:
-    """Return a profile without the built-in plugins that the engine doesn't compile yet."""
-    left_out = {*DEFAULT_PLUGINS} - {*COMPILED_FILTERS, *COMPILED_SCORES}
-    return Profile(
-        profile.scheduler_name,
-        tuple(plugin for plugin in profile.filters if plugin.name not in left_out),
-        tuple((plugin, w) for plugin, w in profile.scores if plugin.name not in left_out),
-        profile.percentage_of_nodes_to_score,
-    )
 
 
 def nodes_to_find(size: int, percentage: int) -> int:

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import numpy as np
 
+from schedlab.cluster.classes import PodClass
+from schedlab.cluster.state import ClusterState
 from schedlab.scheduling.framework.interface import (
     GO_ON,
     SKIP,
@@ -32,6 +34,10 @@ class GpuShare:
 
     name = "GpuShare"
     depends = Depends.NODE
+
+    def concerns(self, state: ClusterState, pod: PodClass) -> bool:
+        """Return whether pods of a class ask for GPUs."""
+        return pod.devices is not None
 
     def pre_filter(self, cycle: Cycle) -> PreFiltered:
         """Say whether the pod asks for GPUs at all."""

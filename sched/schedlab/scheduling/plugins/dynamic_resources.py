@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from schedlab.api.objects import PodSpec
+from schedlab.cluster.classes import PodClass
+from schedlab.cluster.state import ClusterState
 from schedlab.errors import InputError
 from schedlab.scheduling.framework.interface import (
     SKIP,
@@ -45,6 +47,10 @@ class DynamicResources:
         """Let the pod into the queue."""
         _without_claims(pod.pod_class.spec)
         return None
+
+    def concerns(self, state: ClusterState, pod: PodClass) -> bool:
+        """Return whether pods of a class claim devices."""
+        return bool(pod.spec.resource_claims)
 
     def pre_filter(self, cycle: Cycle) -> PreFiltered:
         """Skip the filter."""

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from schedlab.cluster.classes import HostPort
+from schedlab.cluster.classes import HostPort, PodClass
+from schedlab.cluster.state import ClusterState
 from schedlab.scheduling.framework.interface import (
     GO_ON,
     SKIP,
@@ -30,6 +31,10 @@ class NodePorts:
 
     name = "NodePorts"
     depends = Depends.NODE
+
+    def concerns(self, state: ClusterState, pod: PodClass) -> bool:
+        """Return whether pods of a class take ports of their node."""
+        return bool(pod.host_ports)
 
     def pre_filter(self, cycle: Cycle) -> PreFiltered:
         """Skip pods without host ports."""

@@ -18,6 +18,8 @@ from schedlab.cluster.attachments import (
     PodIdentity,
     attachable_volumes,
 )
+from schedlab.cluster.classes import PodClass
+from schedlab.cluster.state import ClusterState
 from schedlab.scheduling.framework.interface import (
     GO_ON,
     SKIP,
@@ -52,6 +54,10 @@ class NodeVolumeLimits:
 
     name = "NodeVolumeLimits"
     depends = Depends.GLOBAL
+
+    def concerns(self, state: ClusterState, pod: PodClass) -> bool:
+        """Return whether pods of a class have volumes."""
+        return bool(pod.spec.volumes)
 
     def pre_filter(self, cycle: Cycle) -> PreFiltered:
         """Skip pods without claims and without volumes that migrate to a CSI driver."""

@@ -44,8 +44,10 @@ from schedlab.cluster.claims import (
     still_fits,
     waits_for_consumer,
 )
+from schedlab.cluster.classes import PodClass
 from schedlab.cluster.csi_translation import TranslationError, in_tree_plugin, translated_affinity
 from schedlab.cluster.reach import NodeRows
+from schedlab.cluster.state import ClusterState
 from schedlab.scheduling.framework.interface import (
     GO_ON,
     SKIP,
@@ -127,6 +129,10 @@ class VolumeBinding:
 
     name = "VolumeBinding"
     depends = Depends.GLOBAL
+
+    def concerns(self, state: ClusterState, pod: PodClass) -> bool:
+        """Return whether pods of a class have volumes."""
+        return bool(pod.spec.volumes)
 
     def pre_filter(self, cycle: Cycle) -> PreFiltered:
         """Reject the pod if a claim can't be used, or should be bound; skip without claims."""

@@ -11,6 +11,8 @@ import numpy as np
 
 from schedlab.api.objects import PersistentVolumeClaim
 from schedlab.cluster.claims import missing
+from schedlab.cluster.classes import PodClass
+from schedlab.cluster.state import ClusterState
 from schedlab.scheduling.framework.interface import (
     GO_ON,
     SKIP,
@@ -37,6 +39,10 @@ class VolumeRestrictions:
 
     name = "VolumeRestrictions"
     depends = Depends.GLOBAL
+
+    def concerns(self, state: ClusterState, pod: PodClass) -> bool:
+        """Return whether pods of a class have volumes."""
+        return bool(pod.spec.volumes)
 
     def pre_filter(self, cycle: Cycle) -> PreFiltered:
         """Reject the pod if a claim is missing; skip if nothing that it mounts is exclusive."""

@@ -14,8 +14,10 @@ from numpy.typing import NDArray
 
 from schedlab.api.objects import PersistentVolume, PersistentVolumeClaim, StorageClass
 from schedlab.cluster.claims import class_of_claim, missing, waits_for_consumer
+from schedlab.cluster.classes import PodClass
 from schedlab.cluster.csi_translation import BETA_REGION, BETA_ZONE, ZONE_SEPARATOR
 from schedlab.cluster.nodes import REGION, ZONE
+from schedlab.cluster.state import ClusterState
 from schedlab.scheduling.framework.interface import (
     GO_ON,
     SKIP,
@@ -46,6 +48,10 @@ class VolumeZone:
 
     name = "VolumeZone"
     depends = Depends.GLOBAL
+
+    def concerns(self, state: ClusterState, pod: PodClass) -> bool:
+        """Return whether pods of a class have volumes."""
+        return bool(pod.spec.volumes)
 
     def pre_filter(self, cycle: Cycle) -> PreFiltered:
         """Reject the pod if an object is missing; skip if no volume has a zone."""

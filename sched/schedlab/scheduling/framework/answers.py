@@ -1,0 +1,181 @@
+"""What plugins say that have no compiled form: a user's own, ports, volumes, device shares.
+
+Answers of NODE plugins are kept per class and node and asked for again where the node changed; all
+others are asked at every decision, about the nodes that are left.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from schedlab.cluster.classes import PodClass
+from schedlab.cluster.nodes import NodeColumns
+from schedlab.cluster.state import ClusterState
+from schedlab.scheduling.framework.class_cache import Cursor
+from schedlab.scheduling.framework.evaluation import (
+    Evaluation,
+    first_rejections,
+    nominated_in_place,
+    run_pre_filters,
+)
+from schedlab.scheduling.framework.interface import (
+    Cycle,
+    Depends,
+    Rows,
+    Scores,
+    depends_on,
+    normalized,
+    prepared,
+    skips_score,
+)
+from schedlab.scheduling.framework.profiles import Profile
+from schedlab.scheduling.framework.static_part import StaticPart
+from schedlab.scheduling.plugins.inter_pod_affinity import InterPodAffinity
+from schedlab.scheduling.plugins.node_affinity import NodeAffinity
+from schedlab.scheduling.plugins.node_resources_balanced_allocation import (
+    NodeResourcesBalancedAllocation,
+)
+from schedlab.scheduling.plugins.node_resources_fit import NodeResourcesFit
+from schedlab.scheduling.plugins.pod_topology_spread import PodTopologySpread
+from schedlab.scheduling.plugins.taint_toleration import TaintToleration
+
+COMPILED = (NodeResourcesFit, NodeResourcesBalancedAllocation, PodTopologySpread, InterPodAffinity)
+"""Plugins that the compiled choice answers for, beside STATIC ones."""
+NORMALIZED = (TaintToleration, NodeAffinity)
+"""STATIC plugins whose scores it normalises."""
+
+
+def concerns(plugin: object, state: ClusterState, pod: PodClass) -> bool:
+    """Return whether a plugin may have something to say about pods of a class.
+
+    A plugin's own method ``concerns(state, pod_class)`` decides; without it, it may.
+    """
+    own = getattr(plugin, "concerns", None)
+    return True if own is None else bool(own(state, pod))
+
+
+class Answers:
+    """The plugins without a compiled form that concern a class, and what is kept of them.
+
+    Parameters
+    ----------
+    profile : Profile
+        The plugins.
+    pod : PodClass
+        The class.
+    state : ClusterState
+        The cluster.
+
+    Attributes
+    ----------
+    any : bool
+        There are such plugins.
+    """
+
+    def __init__(self, profile: Profile, pod: PodClass, state: ClusterState) -> None:
+        self._cycle = Cycle(state, pod)
+        self._filters: list[Any] = [
+            plugin
+            for plugin in profile.filters
+            if depends_on(plugin) is not Depends.STATIC
+            and not isinstance(plugin, COMPILED)
+            and concerns(plugin, state, pod)
+        ]
+        self._scores: list[tuple[Any, int]] = [
+            (plugin, weight)
+            for plugin, weight in profile.scores
+            if not _needs_no_asking(plugin) and concerns(plugin, state, pod)
+        ]
+        self._all_scores = [
+            (plugin, weight)
+            for plugin, weight in profile.scores
+            if not isinstance(plugin, COMPILED[:2]) and not _is_fixed(plugin)
+        ]
+        self.any = bool(self._filters or self._scores)
+        self._codes: dict[str, NDArray[np.int64]] = {}
+        self._raw: dict[str, Scores] = {}
+        self._cursor = Cursor()
+        self.refresh(state.nodes)
+
+    def refresh(self, nodes: NodeColumns) -> None:
+        """Ask the NODE plugins again about the rows that changed."""
+        if not self.any:
+            return
+        cursor = self._cursor
+        if cursor.outgrown(nodes):
+            for plugin in self._kept(self._filters):
+                self._codes[plugin.name] = np.zeros(nodes.size, np.int64)
+            for plugin in self._kept([plugin for plugin, _ in self._scores]):
+                self._raw[plugin.name] = np.zeros(nodes.size, np.int64)
+        if not (self._codes or self._raw) or cursor.usage == nodes.usage.count:
+            return
+        rows = np.unique(cursor.changed_usage(nodes)).astype(np.int64)
+        rows = rows[nodes.present[rows]]
+        cycle = Cycle(self._cycle.state, self._cycle.pod_class)
+        for plugin in self._kept(self._filters):
+            self._codes[plugin.name][rows] = plugin.filter(cycle, rows)
+        for plugin in self._kept([plugin for plugin, _ in self._scores]):
+            self._raw[plugin.name][rows] = plugin.score(cycle, rows)
+
+    def _kept(self, plugins: list[Any]) -> list[Any]:
+        return [plugin for plugin in plugins if depends_on(plugin) is Depends.NODE]
+
+    def passing(self, cycle: Cycle, rows: Rows) -> Rows:
+        """Return which of *rows* pass the filters, in the same order."""
+        for plugin in self._filters:
+            if not len(rows):
+                break
+            answer = prepared(plugin, cycle)
+            if answer.rejection is not None:
+                return rows[:0]
+            if answer.skip:
+                continue
+            if answer.nodes is not None:
+                names = cycle.nodes.names
+                rows = rows[[names[row] in answer.nodes for row in rows.tolist()]]
+            kept = self._codes.get(plugin.name)
+            rows = rows[(plugin.filter(cycle, rows) if kept is None else kept[rows]) == 0]
+        return rows
+
+    def beside(
+        self, profile: Profile, cycle: Cycle, rows: Rows, pending: Mapping[int, list[int]]
+    ) -> Rows:
+        """Return which of *rows* pass with the pods in place that are nominated there."""
+        keep = np.ones(len(rows), np.bool_)
+        for index, row in enumerate(rows.tolist()):
+            if row not in pending:
+                continue
+            with nominated_in_place(cycle.state, pending[row]):
+                crowded = Cycle(cycle.state, cycle.pod_class, cycle.pod)
+                one = np.array([row], np.int64)
+                found = Evaluation(one, one, one, one)
+                passes = run_pre_filters(profile, crowded, found)
+                by, _ = first_rejections(profile, crowded, found.skip_filter, one)
+            keep[index] = passes and by[0] < 0
+        return rows[keep]
+
+    def scores(self, cycle: Cycle, rows: Rows, static: StaticPart) -> Scores:
+        """Return the weighted sum of all scores that are not in the other parts, int64 [F]."""
+        total = np.zeros(len(rows), np.int64)
+        for plugin, weight in self._all_scores:
+            if skips_score(plugin, cycle, rows):
+                continue
+            kept = static.raw.get(plugin.name)
+            if kept is None:
+                kept = self._raw.get(plugin.name)
+            raw = plugin.score(cycle, rows) if kept is None else kept[rows]
+            total += weight * normalized(plugin, cycle, rows, raw)
+        return total
+
+
+def _is_fixed(plugin: object) -> bool:
+    """Return whether `StaticPart.extra` has a plugin's scores."""
+    return depends_on(plugin) is Depends.STATIC and not hasattr(plugin, "normalize")
+
+
+def _needs_no_asking(plugin: object) -> bool:
+    return isinstance(plugin, (*COMPILED, *NORMALIZED)) or _is_fixed(plugin)
