@@ -7,6 +7,8 @@ rejected, for it costs volumes x nodes. Here a selector costs about as much as t
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -158,7 +160,7 @@ class Reach:
             numbers = np.full(len(everywhere), -1) if column is None else column[everywhere]
             order = np.argsort(numbers, kind="stable")
             found, starts = np.unique(numbers[order], return_index=True)
-            ends = [*starts[1:].tolist(), len(order)]
-            spans = dict(zip(found.tolist(), zip(starts.tolist(), ends, strict=True), strict=True))
+            bounds = [*starts.tolist(), len(order)]
+            spans = dict(zip(found.tolist(), pairwise(bounds), strict=True))
             known = self._by_value[key] = (everywhere[order], spans)
         return known
