@@ -70,7 +70,8 @@ def plot(
     kind: Annotated[
         str,
         typer.Option(
-            help="utilization, queue, heatmap, wait, startup, waterfall, stages or differences."
+            help="utilization, queue, heatmap, wait, startup, waterfall, stages, differences, "
+            "gpu-allocation, gpu-fragments, gpu-fragment-rate or gpu-bars."
         ),
     ] = "utilization",
     scenario: Annotated[

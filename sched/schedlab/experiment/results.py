@@ -31,8 +31,19 @@ KINDS: Final[dict[str, str]] = {
     "waterfall": "the stages of a pod, one after the other",
     "stages": "median, p90 and p99 of each stage",
     "differences": "paired differences to the baseline with their intervals",
+    "gpu-allocation": "GPUs allocated against what pods have asked for (figure 9a of FGD's paper)",
+    "gpu-fragments": "GPU fragmentation against what pods have asked for (figure 7a)",
+    "gpu-fragment-rate": "the same as a share of what is free (figure 7b)",
+    "gpu-bars": "GPUs allocated at 130 % demand, a group of bars per scenario (figures 11 to 14)",
 }
 """The kinds of plots."""
+_WAITS: Final = {"wait": "bound_us", "startup": "ready_us"}
+_DEMAND_PLOTS: Final = {
+    "gpu-allocation": "allocated",
+    "gpu-fragments": "fragmented",
+    "gpu-fragment-rate": "fragmented_of_idle",
+    "gpu-bars": "",
+}
 
 
 class Results:
@@ -205,6 +216,8 @@ class Results:
 
         if kind not in KINDS:
             raise InputError("kind", found=kind, expected=f"one of {', '.join(KINDS)}")
+        if kind in _DEMAND_PLOTS:
+            return self._demand_plot(kind, scenario, ax)
         name = self._one(scenario)
 
         def of(frame: pd.DataFrame) -> pd.DataFrame:
@@ -214,10 +227,8 @@ class Results:
             return plots.utilization(of(self.samples), resource, ax=ax)
         if kind == "queue":
             return plots.queue_length(of(self.samples), ax=ax)
-        if kind == "wait":
-            return plots.latency_cdf(of(self.pods), ax=ax)
-        if kind == "startup":
-            return plots.latency_cdf(of(self.pods), "created_us", "ready_us", ax=ax)
+        if kind in _WAITS:
+            return plots.latency_cdf(of(self.pods), "created_us", _WAITS[kind], ax=ax)
         if kind == "waterfall":
             return stages.stage_waterfall(of(self.pods), ax=ax)
         if kind == "stages":
@@ -233,6 +244,18 @@ class Results:
             ax=ax,
             name=f"{run.key.scheduler}, seed {run.key.seed}",
         )
+
+    def _demand_plot(self, kind: str, scenario: str | None, ax: Axes | None) -> Axes:
+        from schedlab.report import gpu
+
+        if kind == "gpu-bars":
+            shown = self.runs
+            if scenario is not None:
+                shown = shown[shown["scenario"] == self._one(scenario)]
+            return gpu.demand_bars(shown, ax=ax)
+        name = self._one(scenario)
+        runs = [run for run in self.directories if run.key.scenario == name]
+        return gpu.demand_plot(gpu.demand_curves(runs), _DEMAND_PLOTS[kind], ax=ax)
 
     def figure(self, kind: str = "utilization", **options: Any) -> Figure:
         """Return the whole figure of a plot; see `plot`. Utilization shows each resource."""

@@ -96,9 +96,13 @@ class RunDir:
         loaded: dict[str, Any] = yaml.safe_load(text)
         return loaded
 
-    def table(self, name: str) -> pd.DataFrame:
+    def table(self, name: str, columns: Sequence[str] | None = None) -> pd.DataFrame:
         """Return one table of the run, as of `schema.TABLES`, or ``wallclock``."""
-        return read_parquet(self.path / f"{name}.parquet")
+        return read_parquet(self.path / f"{name}.parquet", columns)
+
+    def optional(self, name: str) -> pd.DataFrame | None:
+        """Return a table of `schema.OPTIONAL_TABLES`; None where this run has none."""
+        return self.table(name) if f"{name}.parquet" in self.manifest["files"] else None
 
     def metrics(self) -> dict[str, float]:
         """Return the metrics computed when the run was written; NaN where undefined."""

@@ -121,10 +121,13 @@ def write_parquet(path: Path, table: pa.Table) -> None:
     os.replace(partial, path)
 
 
-def read_parquet(path: Path) -> pd.DataFrame:
-    """Read one Parquet file written by `write_parquet`, and nothing of the folder it lies in."""
+def read_parquet(path: Path, columns: Sequence[str] | None = None) -> pd.DataFrame:
+    """Read one Parquet file written by `write_parquet`, and nothing of the folder it lies in.
+
+    Only *columns* where they are given.
+    """
     with pq.ParquetFile(path) as file:
-        return frame_of(file.read())
+        return frame_of(file.read(None if columns is None else list(columns)))
 
 
 def arrow_field(column: Column) -> pa.Field:
