@@ -232,6 +232,8 @@ def _place(state: ClusterState, row: int, pod: Pod, pod_class: PodClass) -> None
         state.add_pod(row, pod_class, node)
         if pod.metadata.deletion_timestamp is not None:
             state.leave(row)
+            if _preempted(pod):
+                state.preempted.add(row)
             if any(map(_by_scheduler, pod.status.conditions)):
                 state.preempted.add(row)
     elif not pod.spec.node_name and nominated >= 0:
@@ -244,6 +246,14 @@ def _by_scheduler(condition: PodCondition) -> bool:
         "True",
         "PreemptionByScheduler",
     )
+
+
+def _preempted(pod: Pod) -> bool:
+    """Return whether a pod is being deleted because a scheduler evicted it."""
+    for condition in pod.status.conditions:
+        if condition.type == "DisruptionTarget":
+            return condition.status == "True" and condition.reason == "PreemptionByScheduler"
+    return False
 
 
 def _start_us(pod: Pod) -> int:
