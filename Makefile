@@ -9,12 +9,15 @@ BIN := $(VENV)/bin
 PIP := PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_CONSTRAINT=constraints.txt $(BIN)/python -m pip
 JOBS ?= $(shell getconf _NPROCESSORS_ONLN 2>/dev/null || echo 1)
 
-.PHONY: run test lint format bench notebooks clean help
+GOLDEN ?= ../shared/golden/kube-scheduler
+
+.PHONY: run test lint format golden bench notebooks clean help
 
 help:
 	@echo "make run        compare three schedulers (experiments/quickstart.yaml)"
 	@echo "make test       all tests"
 	@echo "make lint       ruff, mypy, import contracts"
+	@echo "make golden     compare with all decisions recorded from kube-scheduler (GOLDEN=...)"
 	@echo "make bench      speed and memory, the numbers of README.md"
 	@echo "make notebooks  open the notebooks in JupyterLab"
 	@echo "make clean      remove .venv, caches and results"
@@ -34,6 +37,9 @@ lint: $(VENV)/.dev
 format: $(VENV)/.dev
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
+
+golden: $(VENV)/.dev
+	$(BIN)/python -m schedlab.testing.golden $(GOLDEN) --jobs $(JOBS)
 
 bench: $(VENV)/.dev
 	$(BIN)/python -m pytest tests/bench -m bench --benchmark-enable -o addopts="--import-mode=importlib" -s
