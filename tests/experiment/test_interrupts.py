@@ -6,7 +6,7 @@ import signal
 import joblib
 import pytest
 
-from schedlab.experiment.run import _interrupts_held
+from schedlab.experiment.interrupts import interrupts_held
 
 pytestmark = pytest.mark.skipif(
     not hasattr(signal, "pthread_sigmask"), reason="signals can't be blocked here"
@@ -15,7 +15,7 @@ pytestmark = pytest.mark.skipif(
 
 def test_workers_started_here_never_see_an_interrupt():
     ask = joblib.delayed(signal.pthread_sigmask)
-    with _interrupts_held():
+    with interrupts_held():
         # another number of processes than other tests ask for: a pool of theirs would be taken
         made = joblib.Parallel(n_jobs=3, return_as="generator")(
             ask(signal.SIG_BLOCK, []) for _ in range(6)
@@ -28,7 +28,7 @@ def test_an_interrupt_comes_when_it_is_no_longer_held():
     reached = []
 
     def interrupted():
-        with _interrupts_held():
+        with interrupts_held():
             os.kill(os.getpid(), signal.SIGINT)
             reached.append(True)
 

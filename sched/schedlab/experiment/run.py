@@ -7,17 +7,14 @@ Parallel runs share nothing, so the number of processes changes no byte of any r
 
 from __future__ import annotations
 
-import signal
 import warnings
-from collections.abc import Generator, Iterator, Mapping, Sequence
-from contextlib import closing, contextmanager
+from collections.abc import Generator, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass
-from multiprocessing import resource_tracker
 from pathlib import Path
 from typing import Any, Protocol
 
 import joblib
-from joblib.externals.loky.backend import resource_tracker as loky_tracker
 
 from schedlab.controlplane.simulation import simulate
 from schedlab.errors import InputError
@@ -31,6 +28,7 @@ from schedlab.experiment.build import (
     scenario_of,
 )
 from schedlab.experiment.config import Experiment, Source, read_source
+from schedlab.experiment.interrupts import interrupts_held
 from schedlab.experiment.matrix import Scenario, located, scenarios
 from schedlab.experiment.progress import FINISHED, RUNNING, Board
 from schedlab.experiment.results import Results, write_index
@@ -289,7 +287,7 @@ def _executed(
     )
     made: Generator[tuple[int, RunDir]] | None = None
     try:
-        with _interrupts_held():
+        with interrupts_held():
             made = parallel(calls)
         for one in made:  # noqa: UP028 - "yield from" would close it before the filter below
             yield one
@@ -298,26 +296,6 @@ def _executed(
             warnings.simplefilter("ignore", UserWarning)  # joblib's count of what was cancelled
             if made is not None:
                 made.close()
-
-
-@contextmanager
-def _interrupts_held() -> Iterator[None]:
-    """Hold an interrupt back until the end of this; processes started here never get one.
-
-    A terminal interrupts every process of its group. Inside a worker the exception may surface
-    anywhere, in code that turns it into an error of another kind too, which then was told in place
-    of the interrupt. Workers inherit the signals that are blocked here, and this process ends them.
-    """
-    if not hasattr(signal, "pthread_sigmask"):  # Windows
-        yield
-        return
-    resource_tracker.ensure_running()  # started in here, they would unblock the signal again
-    loky_tracker.ensure_running()
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def _execute_row(
