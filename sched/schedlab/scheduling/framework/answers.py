@@ -74,6 +74,8 @@ class Answers:
     ----------
     any : bool
         There are such plugins.
+    keeps_filters : bool
+        The verdicts of all their filters are kept.
     """
 
     def __init__(self, profile: Profile, pod: PodClass, state: ClusterState) -> None:
@@ -96,6 +98,8 @@ class Answers:
             if not isinstance(plugin, COMPILED[:2]) and not _is_fixed(plugin)
         ]
         self.any = bool(self._filters or self._scores)
+        self.keeps_filters = len(self._kept(self._filters)) == len(self._filters)
+        self._places = {plugin.name: place for place, plugin in enumerate(profile.filters)}
         self._codes: dict[str, NDArray[np.int64]] = {}
         self._raw: dict[str, Scores] = {}
         self._cursor = Cursor()
@@ -140,6 +144,22 @@ class Answers:
             kept = self._codes.get(plugin.name)
             rows = rows[(plugin.filter(cycle, rows) if kept is None else kept[rows]) == 0]
         return rows
+
+    def reject(self, rows: Rows, by: NDArray[np.int64], codes: NDArray[np.int64]) -> frozenset[str]:
+        """Let the kept filters reject *rows*; return their names.
+
+        *by* and *codes* [len(rows)] say which filter was the first to reject each row so far (-1 =
+        none), and are changed where one of these comes before it.
+        """
+        asked = set()
+        for plugin in self._filters:
+            if prepared(plugin, self._cycle).skip:
+                continue
+            asked.add(plugin.name)
+            place, kept = self._places[plugin.name], self._codes[plugin.name][rows]
+            first = (kept != 0) & ((by < 0) | (by > place))
+            by[first], codes[first] = place, kept[first]
+        return frozenset(asked)
 
     def beside(
         self, profile: Profile, cycle: Cycle, rows: Rows, pending: Mapping[int, list[int]]

@@ -195,6 +195,7 @@ class Outlook:
         self._entries: tuple[NDArray[Any], ...] = NO_GROUP_ENTRIES
         self._own = NO_OWN
         self._slow = self.answers.any or not found.exact
+        self._kept_whole = found.exact and self.answers.keeps_filters
         if not self._slow:
             self._rank(static_key, node_key, visits)
 
@@ -356,7 +357,7 @@ class Outlook:
     def verdicts(self, cycle: Cycle) -> Evaluation:
         """Return what the filters say of each node, for a pod of the class that fits nowhere."""
         profile, nodes = self._parts.profile, self._state.nodes
-        if self._slow or self.domains is not None or self._fit < 0 or rivals(cycle):
+        if not self._kept_whole or self.domains is not None or self._fit < 0 or rivals(cycle):
             return evaluate_filters(profile, cycle)
         self.node.refresh(nodes)
         verdicts = self.static.verdicts
@@ -364,8 +365,11 @@ class Outlook:
         by, codes = verdicts.plugin[rows].astype(np.int64), verdicts.code[rows]
         short = (by < 0) & (self.node.codes[rows] != 0)
         by[short], codes[short] = self._fit, self.node.codes[rows][short]
+        asked = self.answers.reject(rows, by, codes)
         skipped = [
-            plugin.name for plugin in profile.filters if depends_on(plugin) is not Depends.STATIC
+            plugin.name
+            for plugin in profile.filters
+            if depends_on(plugin) is not Depends.STATIC and plugin.name not in asked
         ]
         skipped.remove(profile.filters[self._fit].name)
         return Evaluation(rows, by, codes, rows[by == -1], skip_filter=skipped)
@@ -377,10 +381,13 @@ class Outlook:
         cycle = Cycle(state, self.pod, pod)
         filters = self._parts.profile.filters
         self.node.refresh(nodes)
-        if self._slow or self.domains is not None or rivals(cycle):
+        if not self._kept_whole or self.domains is not None or rivals(cycle):
             return evaluate_filters(self._parts.profile, cycle).message(cycle, filters)
         if self._message[0] != now:
-            text = explain(filters, cycle, self.static.verdicts, self.node.codes)
+            if self._slow:
+                text = self.verdicts(cycle).message(cycle, filters)
+            else:
+                text = explain(filters, cycle, self.static.verdicts, self.node.codes)
             self._message = (now, text)
         return self._message[1]
 
