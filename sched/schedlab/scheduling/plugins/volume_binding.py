@@ -129,6 +129,7 @@ class VolumeBinding:
 
     name = "VolumeBinding"
     depends = Depends.GLOBAL
+    words_by_node = True
 
     def concerns(self, state: ClusterState, pod: PodClass) -> bool:
         """Return whether pods of a class have volumes."""
