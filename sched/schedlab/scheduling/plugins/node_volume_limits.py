@@ -54,6 +54,7 @@ class NodeVolumeLimits:
 
     name = "NodeVolumeLimits"
     depends = Depends.GLOBAL
+    words_by_node = True
 
     def concerns(self, state: ClusterState, pod: PodClass) -> bool:
         """Return whether pods of a class have volumes."""
