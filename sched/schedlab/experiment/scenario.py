@@ -17,15 +17,7 @@ from typing import Any, Final
 
 from schedlab.api.invalid import nearest
 from schedlab.api.manifests import parse_documents, parse_object, read_text
-from schedlab.api.objects import (
-    ApiObject,
-    Namespace,
-    Node,
-    Pod,
-    PodCondition,
-    PodTemplate,
-    PriorityClass,
-)
+from schedlab.api.objects import ApiObject, Namespace, Node, Pod, PodTemplate, PriorityClass
 from schedlab.api.unmodelled import unmodelled_fields
 from schedlab.api.yaml_loader import load_documents
 from schedlab.cluster import ClassTable, ClusterState
@@ -109,7 +101,9 @@ def read_scenario(path: str | Path) -> Scenario:
     path = Path(path)
     try:
         documents = load_documents(read_text(path), str(path))
-        first = documents[0][0] if documents else None
+        if not documents:
+            raise InputError("", found="<nothing>", expected="nodes and pods")
+        first = documents[0][0]
         if len(documents) == 1 and isinstance(first, Mapping) and "kind" not in first:
             return replace(make_scenario(first), folder=path.parent)
         configs = [d for d, _ in documents if isinstance(d, Mapping) and d.get("kind") == CONFIG]
@@ -234,18 +228,8 @@ def _place(state: ClusterState, row: int, pod: Pod, pod_class: PodClass) -> None
             state.leave(row)
             if _preempted(pod):
                 state.preempted.add(row)
-            if any(map(_by_scheduler, pod.status.conditions)):
-                state.preempted.add(row)
     elif not pod.spec.node_name and nominated >= 0:
         state.nominated[row] = (nominated, pod_class)
-
-
-def _by_scheduler(condition: PodCondition) -> bool:
-    return (condition.type, condition.status, condition.reason) == (
-        "DisruptionTarget",
-        "True",
-        "PreemptionByScheduler",
-    )
 
 
 def _preempted(pod: Pod) -> bool:
