@@ -312,6 +312,19 @@ class Formulation:
         counts[there] = np.asarray(solution, np.int64)[self.x[there]]
         return counts
 
+    def stays(self, solution: Sequence[int]) -> Ints:
+        """Return how many running pods stay in a solution, int64 [G, N].
+
+        As many as the counts allow: that never breaks a rule, but for the order in which pods find
+        partners, where the solution's own numbers are needed.
+        """
+        if not self.model.couplings.near:
+            return np.minimum(self.counts(solution), self.model.running)
+        stays = np.zeros(self.x.shape, np.int64)
+        there = self.stay >= 0
+        stays[there] = np.asarray(solution, np.int64)[self.stay[there]]
+        return stays
+
     def hint(self, x: Ints) -> dict[int, int]:
         """Return values of the counts' columns for a placement, identical nodes put in order."""
         x = self.in_order(x)

@@ -67,6 +67,7 @@ class Best:
     """The best placement so far, as values of all columns where a backend gave it."""
 
     x: Ints
+    stay: Ints
     values: dict[int, int]
 
 
@@ -103,8 +104,12 @@ def solve(
     form = Formulation(model)
     goals = [(step, expression_of(step, form)) for step in steps]
     backend = make_backend(solver, form, limits)
-    x, levels = _climb(form, goals, backend, Best(x, form.hint(x)), budget)
-    return decoded(model, x, levels, budget)
+    if model.couplings.near and model.running.any():
+        # with partners to find, a solver may exchange equal pods for no reason but its ease
+        goals.append((Step("evictions"), expression_of(Step("evictions"), form)))
+    best = Best(x, np.minimum(x, model.running), form.hint(x))
+    best, levels = _climb(form, goals, backend, best, budget)
+    return decoded(model, best, levels[: len(steps)], budget)
 
 
 def make_backend(solver: str, form: Formulation, limits: Limits) -> Backend:
@@ -124,7 +129,7 @@ def _climb(
     backend: Backend,
     best: Best,
     budget: Budget,
-) -> tuple[Ints, list[Level]]:
+) -> tuple[Best, list[Level]]:
     levels = []
     for index, (step, expression) in enumerate(goals):
         share = budget.left / (len(goals) - index)
@@ -136,7 +141,8 @@ def _climb(
         )
         budget.spend(answer.seconds)
         if answer.solution is not None:
-            best = Best(form.counts(answer.solution), dict(enumerate(answer.solution)))
+            found = answer.solution
+            best = Best(form.counts(found), form.stays(found), dict(enumerate(found)))
             value = expression.value(answer.solution)
             bound = float(answer.bound if answer.bound is not None else _far(step))
             if answer.proven:
@@ -144,7 +150,7 @@ def _climb(
             levels.append(_level(form.model, step, value, bound, backend.name))
             low, high = (value, INFINITY) if step.maximize else (-INFINITY, value)
             backend.require(expression, low, high)
-    return best.x, levels
+    return best, levels
 
 
 def _far(step: Step) -> float:
@@ -156,7 +162,7 @@ def _level(model: AssignmentModel, step: Step, value: int, bound: float, by: str
     return Level(step.name, priority, step.maximize, value, bound, by)
 
 
-def decoded(model: AssignmentModel, x: Ints, levels: list[Level], budget: Budget) -> SolveResult:
+def decoded(model: AssignmentModel, best: Best, levels: list[Level], budget: Budget) -> SolveResult:
     """Return the pods that a placement in counts stands for.
 
     Of a group, the pods that stay are the first ones of each node; what is new goes to the pods
@@ -166,7 +172,7 @@ def decoded(model: AssignmentModel, x: Ints, levels: list[Level], budget: Budget
     reasons = [""] * model.pods
     moved: list[Move] = []
     evicted: list[tuple[int, int]] = []
-    stay = np.minimum(x, model.running)
+    x, stay = best.x, best.stay
     for g, group in enumerate(model.groups):
         slots = np.repeat(np.arange(len(model.rows)), x[g] - stay[g]).tolist()
         displaced = [

@@ -64,10 +64,10 @@ def violations(
     for placed in new:
         state.add_pod(*placed)
     failing = _failing(new, state, profile)
-    for row, _, _ in new:
-        state.remove_pod(row)
-    for (row, pod_class, node), had in zip(held, devices, strict=True):
-        state.add_pod(row, pod_class, node, had)
+    for placed in new:
+        state.remove_pod(placed[0])
+    for before, had in zip(held, devices, strict=True):
+        state.add_pod(*before, had)
     return [*unreachable, *failing]
 
 

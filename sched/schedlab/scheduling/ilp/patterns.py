@@ -1,0 +1,283 @@
+"""A bound by whole fillings of nodes (Dantzig and Wolfe; Gilmore and Gomory's cutting stock).
+
+The linear relaxation of the counts may cut pods in pieces; here every node gets a convex mixture of
+fillings that are whole each. What no filling can use is lost in the bound, too, which is then often
+the optimum rounded up. The fillings are found as they are needed, each by a knapsack for one kind
+of node under the prices of the moment; every round gives a bound that holds already.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from ortools.math_opt.python import mathopt
+from scipy.optimize import linprog
+
+from schedlab.scheduling.ilp.budget import TimeBudget
+from schedlab.scheduling.ilp.knapsack import NODES_PER_SECOND, fill
+from schedlab.scheduling.ilp.model import Ints
+
+Floats = NDArray[np.float64]
+TOLERANCE = 1e-6
+COLUMN_S = 1e-5
+"""Deterministic seconds that a column of the linear program counts for in each round."""
+FILL_LIMIT = 3_000_000
+"""Search nodes of one knapsack at most."""
+
+
+@dataclass(frozen=True, eq=False)
+class Packing:
+    """Pods of some groups to be placed on kinds of nodes: what is left of a problem for a bound.
+
+    Attributes
+    ----------
+    requests : int64 array of shape [G, K]
+        What a pod of each group asks for.
+    demand : int64 array of shape [G]
+        How many pods there are.
+    room : int64 array of shape [V, K]
+        What a node of each kind has.
+    most : int64 array of shape [V, G]
+        Pods of a group on one node of a kind at most.
+    count : int64 array of shape [V]
+        Nodes of each kind.
+    worth : float64 array of shape [G]
+        What a placed pod of a group counts in the objective.
+    floors : list of (bool array of shape [G], int)
+        Of these groups together at least so many pods are placed.
+    """
+
+    requests: Ints
+    demand: Ints
+    room: Ints
+    most: Ints
+    count: Ints
+    worth: Floats
+    floors: list[tuple[NDArray[np.bool_], int]]
+
+    def pooled_bound(self) -> float:
+        """Return the bound by resources pooled over all nodes: quick, and often enough."""
+        if not len(self.demand):
+            return 0.0
+        supply = np.minimum(self.demand, self.count @ self.most)
+        total = (self.count @ self.room).astype(np.float64)
+        size = np.maximum(total, 1.0)[:, None]
+        rows = [self.requests.T / size]
+        limits = [total / size[:, 0]]
+        if self.floors:
+            rows.append(-np.array([groups for groups, _ in self.floors], np.float64))
+            limits.append(-np.array([least for _, least in self.floors], np.float64))
+        found = linprog(
+            -self.worth,
+            A_ub=np.vstack(rows),
+            b_ub=np.concatenate(limits),
+            bounds=[(0.0, float(most)) for most in supply],
+            method="highs",
+        )
+        return -float(found.fun or 0.0) if found.status == 0 else float(self.worth @ supply)
+
+
+@dataclass(frozen=True, eq=False)
+class Prices:
+    """Dual prices: of pods [G], of nodes [V], of floors."""
+
+    pods: Floats
+    nodes: Floats
+    floors: Floats
+
+
+class PatternBound:
+    """The bound by whole fillings, improved round by round.
+
+    Calming the prices (Wentges 1997) and giving up knapsacks early were measured to gain nothing.
+
+    Parameters
+    ----------
+    packing : Packing
+        The problem.
+    start : int64 array of shape [N, G], with *kind* : int64 array of shape [N]
+        The fillings of the nodes in a placement that keeps the floors, and each node's kind.
+
+    Attributes
+    ----------
+    bound : float
+        No placement is worth more.
+    """
+
+    def __init__(self, packing: Packing, start: Ints, kind: Ints) -> None:
+        self.packing = packing
+        self.bound = float("inf")
+        self._master = Master(packing)
+        for filling, v in zip(start, kind.tolist(), strict=True):
+            self._master.add(filling, v)
+        for v in range(len(packing.count)):
+            for g in np.flatnonzero(packing.most[v]).tolist():
+                single = np.zeros(len(packing.demand), np.int64)
+                single[g] = min(packing.most[v, g], packing.demand[g])
+                self._master.add(single, v)
+
+    def improve(self, enough: float, budget: TimeBudget, seconds: float) -> float:
+        """Improve the bound until it is below *enough*, time is over, or it is as good as it gets.
+
+        Parameters
+        ----------
+        enough : float
+            A bound below this proves what is to be proven.
+        budget : TimeBudget
+            Where work is counted.
+        seconds : float
+            Time at most.
+        """
+        end = budget.spent + seconds
+        while budget.spent < end and self.bound >= enough:
+            prices = self._master.prices()
+            budget.spend(self._master.size * COLUMN_S)
+            if prices is None or not self._round(prices, budget):
+                break
+        return self.bound
+
+    def _round(self, prices: Prices, budget: TimeBudget) -> bool:
+        """Price fillings for every kind of node; return whether any is new."""
+        packing = self.packing
+        worth = packing.worth - prices.pods
+        total = float(prices.pods @ packing.demand)
+        for (chosen, least), price in zip(packing.floors, prices.floors, strict=True):
+            worth = worth + price * chosen
+            total -= price * least
+        new = False
+        for v, count in enumerate(packing.count.tolist()):
+            filling, most, used = self._fill(worth, v, float(prices.nodes[v]))
+            budget.spend(used / NODES_PER_SECOND)
+            total += count * most
+            new |= filling is not None and self._master.add(filling, v)
+        self.bound = min(self.bound, total + TOLERANCE)
+        return new
+
+    def _fill(self, worth: Floats, v: int, least: float) -> tuple[Ints | None, float, int]:
+        """Return a filling of a kind of node that is worth more than *least*, and a bound."""
+        packing = self.packing
+        useful = np.flatnonzero((worth > 1e-12) & (packing.most[v] > 0))
+        if not len(useful):
+            return None, max(least, 0.0), 1
+        requests, room = packing.requests[useful], packing.room[v]
+        value = worth[useful]
+        most = np.minimum(packing.most[v, useful], packing.demand[useful])
+        size, space = _tightest(value, requests, room, most)
+        order = np.argsort(-value / np.maximum(size, 1e-12), kind="stable")
+        best = np.zeros(len(useful), np.int64)
+        _, bound, used = fill(
+            value[order],
+            np.ascontiguousarray(requests[order]),
+            room,
+            most[order],
+            size[order],
+            space,
+            max(least, 0.0) + TOLERANCE,
+            FILL_LIMIT,
+            best,
+        )
+        if not best.any():
+            return None, bound, used
+        filling = np.zeros(len(packing.demand), np.int64)
+        filling[useful[order]] = best
+        return filling, bound, used
+
+
+class Master:
+    """The linear program that mixes fillings; GLOP goes on from its last basis.
+
+    Parameters
+    ----------
+    packing : Packing
+        The problem.
+    """
+
+    def __init__(self, packing: Packing) -> None:
+        self._packing = packing
+        self._known: set[tuple[int, bytes]] = set()
+        model = self._model = mathopt.Model()
+        model.objective.is_maximize = True
+        self._pods = [model.add_linear_constraint(ub=float(d)) for d in packing.demand]
+        self._nodes = [model.add_linear_constraint(ub=float(c)) for c in packing.count]
+        self._floors = [model.add_linear_constraint(lb=float(least)) for _, least in packing.floors]
+        self._solver = mathopt.IncrementalSolver(model, mathopt.SolverType.GLOP)
+
+    @property
+    def size(self) -> int:
+        """Number of fillings."""
+        return len(self._known)
+
+    def add(self, filling: Ints, kind: int) -> bool:
+        """Add a filling of a kind of node; return whether it is new."""
+        key = (kind, filling.tobytes())
+        if key in self._known or not filling.any():
+            return False
+        self._known.add(key)
+        column = self._model.add_variable(lb=0.0)
+        worth = float(filling @ self._packing.worth)
+        self._model.objective.set_linear_coefficient(column, worth)
+        for g in np.flatnonzero(filling).tolist():
+            self._pods[g].set_coefficient(column, float(filling[g]))
+        self._nodes[kind].set_coefficient(column, 1.0)
+        for row, (chosen, _) in zip(self._floors, self._packing.floors, strict=True):
+            row.set_coefficient(column, float(filling[chosen].sum()))
+        return True
+
+    def prices(self) -> Prices | None:
+        """Return the prices of the best mixture; None where there is none."""
+        result = self._solver.solve()
+        if result.termination.reason is not mathopt.TerminationReason.OPTIMAL:
+            return None
+        pods, nodes, floors = (
+            np.array(result.dual_values(rows), np.float64)
+            for rows in (self._pods, self._nodes, self._floors)
+        )
+        return Prices(pods, nodes, -floors)
+
+
+def _tightest(value: Floats, requests: Ints, room: Ints, most: Ints) -> tuple[Floats, float]:
+    """Return weights of the resources under which the fractional filling is worth least.
+
+    Returns the weighted sizes of the items and of the room.
+    """
+    shares = requests / np.maximum(room, 1)
+    tight = np.flatnonzero(most @ requests > room)
+    if not len(tight):
+        return np.zeros(len(value)), 1.0
+    best: tuple[float, Floats] | None = None
+    for weights in _mixtures(len(tight)):
+        size = shares[:, tight] @ weights
+        worth = _fractional(value, size, most)
+        if best is None or worth < best[0]:
+            best = (worth, size)
+    if best is None:
+        raise RuntimeError("there are always mixtures")
+    return best[1], 1.0
+
+
+def _mixtures(resources: int) -> list[Floats]:
+    """Return weights that sum to 1: every corner, and for two resources what lies between."""
+    corners = [np.eye(resources)[k] for k in range(resources)]
+    if resources == 1:
+        return corners
+    between = []
+    for a in range(resources):
+        for b in range(a):
+            for share in (0.2, 0.35, 0.5, 0.65, 0.8):
+                between.append(share * corners[a] + (1 - share) * corners[b])
+    return corners + between
+
+
+def _fractional(value: Floats, size: Floats, most: Ints) -> float:
+    order = np.argsort(-value / np.maximum(size, 1e-12), kind="stable")
+    need = np.cumsum(most[order] * size[order])
+    fits = need <= 1.0
+    worth = float((value[order] * most[order])[fits].sum())
+    cut = int(fits.sum())
+    if cut < len(order):
+        before = need[cut - 1] if cut else 0.0
+        item = order[cut]
+        worth += float(value[item] * (1.0 - before) / max(size[item], 1e-12))
+    return worth
