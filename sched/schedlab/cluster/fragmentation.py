@@ -12,7 +12,7 @@ The kernels and the constants they use share this file (see `schedlab.cluster.co
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -101,7 +101,8 @@ class TypicalPods:
         """
         numbers = np.array([shape[:3] for shape in self.shapes], np.int64).reshape(-1, 3)
         wanted = [tuple(name for name in shape[3].split("|") if name) for shape in self.shapes]
-        accepts = np.array([accepted(devices, models) for models in wanted], np.bool_)
+        models = tuple(devices.models)
+        accepts = np.array([accepted(models, names) for names in wanted], np.bool_)
         return (
             numbers[:, 0].copy(),
             numbers[:, 1].copy(),
@@ -111,12 +112,11 @@ class TypicalPods:
         )
 
 
-def accepted(devices: DeviceColumns, models: Iterable[str]) -> NDArray[np.bool_]:
-    """Return which models of the cluster, and no model at all, will do: bool [models + 1]."""
-    wanted = tuple(models)
+def accepted(models: Collection[str], wanted: Collection[str]) -> NDArray[np.bool_]:
+    """Return which *models*, and no model at all, will do where some are *wanted*: bool [M + 1]."""
     if not wanted:
-        return np.ones(len(devices.models) + 1, np.bool_)
-    return np.array([*(name in wanted for name in devices.models), False], np.bool_)
+        return np.ones(len(models) + 1, np.bool_)
+    return np.array([*(name in wanted for name in models), False], np.bool_)
 
 
 def fragments(nodes: NodeColumns, typical: TypicalPods) -> NDArray[np.float64]:

@@ -23,6 +23,7 @@ from schedlab.scheduling.framework.evaluation import (
     run_pre_filters,
 )
 from schedlab.scheduling.framework.interface import (
+    Codes,
     Cycle,
     Depends,
     Rows,
@@ -32,6 +33,7 @@ from schedlab.scheduling.framework.interface import (
     prepared,
     skips_score,
 )
+from schedlab.scheduling.framework.node_part import NO_ROWS, NodePart
 from schedlab.scheduling.framework.profiles import Profile
 from schedlab.scheduling.framework.static_part import StaticPart
 from schedlab.scheduling.plugins.inter_pod_affinity import InterPodAffinity
@@ -43,6 +45,7 @@ from schedlab.scheduling.plugins.node_resources_fit import NodeResourcesFit
 from schedlab.scheduling.plugins.pod_topology_spread import PodTopologySpread
 from schedlab.scheduling.plugins.taint_toleration import TaintToleration
 
+FEW = 512
 COMPILED = (NodeResourcesFit, NodeResourcesBalancedAllocation, PodTopologySpread, InterPodAffinity)
 """Plugins that the compiled choice answers for, beside STATIC ones."""
 NORMALIZED = (TaintToleration, NodeAffinity)
@@ -76,6 +79,8 @@ class Answers:
         There are such plugins.
     keeps_filters : bool
         The verdicts of all their filters are kept.
+    folds : bool
+        All that they say is kept by node, so that it can be added to what resources say.
     """
 
     def __init__(self, profile: Profile, pod: PodClass, state: ClusterState) -> None:
@@ -98,35 +103,59 @@ class Answers:
             if not isinstance(plugin, COMPILED[:2]) and not _is_fixed(plugin)
         ]
         self.any = bool(self._filters or self._scores)
-        self.keeps_filters = len(self._kept(self._filters)) == len(self._filters)
+        self._kept_filters = _kept(self._filters)
+        self._kept_scores = _kept([plugin for plugin, _ in self._scores])
+        self.keeps_filters = len(self._kept_filters) == len(self._filters)
+        self.folds = (
+            self.any
+            and self.keeps_filters
+            and len(self._kept_scores) == len(self._scores)
+            and not any(hasattr(plugin, "pre_filter") for plugin in self._filters)
+            and not any(
+                hasattr(plugin, "pre_score") or hasattr(plugin, "normalize")
+                for plugin, _ in self._scores
+            )
+        )
         self._places = {plugin.name: place for place, plugin in enumerate(profile.filters)}
         self._codes: dict[str, NDArray[np.int64]] = {}
         self._raw: dict[str, Scores] = {}
         self._cursor = Cursor()
         self.refresh(state.nodes)
 
-    def refresh(self, nodes: NodeColumns) -> None:
-        """Ask the NODE plugins again about the rows that changed."""
+    def refresh(self, nodes: NodeColumns) -> Rows:
+        """Ask the NODE plugins again about the rows that changed; return these."""
         if not self.any:
-            return
+            return NO_ROWS
         cursor = self._cursor
         if cursor.outgrown(nodes):
-            for plugin in self._kept(self._filters):
+            for plugin in self._kept_filters:
                 self._codes[plugin.name] = np.zeros(nodes.size, np.int64)
-            for plugin in self._kept([plugin for plugin, _ in self._scores]):
+            for plugin in self._kept_scores:
                 self._raw[plugin.name] = np.zeros(nodes.size, np.int64)
         if not (self._codes or self._raw) or cursor.usage == nodes.usage.count:
-            return
-        rows = np.unique(cursor.changed_usage(nodes)).astype(np.int64)
-        rows = rows[nodes.present[rows]]
+            return NO_ROWS
+        changed = cursor.changed_usage(nodes)
+        if len(changed) > FEW:  # fewer cost less when some are asked about twice
+            changed = np.unique(changed)
+        rows = changed.astype(np.int64)
+        if len(nodes.row_of) < nodes.size:
+            rows = rows[nodes.present[rows]]
         cycle = Cycle(self._cycle.state, self._cycle.pod_class)
-        for plugin in self._kept(self._filters):
+        for plugin in self._kept_filters:
             self._codes[plugin.name][rows] = plugin.filter(cycle, rows)
-        for plugin in self._kept([plugin for plugin, _ in self._scores]):
+        for plugin in self._kept_scores:
             self._raw[plugin.name][rows] = plugin.score(cycle, rows)
+        return rows
 
-    def _kept(self, plugins: list[Any]) -> list[Any]:
-        return [plugin for plugin in plugins if depends_on(plugin) is Depends.NODE]
+    def fold(self, rows: Rows, node: NodePart, codes: Codes, scores: Scores) -> None:
+        """Fill *codes* and *scores* [N] at *rows* with what is kept and what resources say."""
+        verdicts, sums = node.codes[rows], node.scores[rows]
+        for kept in self._codes.values():
+            verdicts |= kept[rows]
+        for plugin, weight in self._scores:
+            sums += weight * self._raw[plugin.name][rows]
+        codes[rows] = verdicts
+        scores[rows] = sums
 
     def passing(self, cycle: Cycle, rows: Rows) -> Rows:
         """Return which of *rows* pass the filters, in the same order."""
@@ -190,6 +219,10 @@ class Answers:
             raw = plugin.score(cycle, rows) if kept is None else kept[rows]
             total += weight * normalized(plugin, cycle, rows, raw)
         return total
+
+
+def _kept(plugins: list[Any]) -> list[Any]:
+    return [plugin for plugin in plugins if depends_on(plugin) is Depends.NODE]
 
 
 def _is_fixed(plugin: object) -> bool:

@@ -160,7 +160,10 @@ class Outlook:
             rows = self.domains.refresh(nodes)
             if len(self._blocked):
                 self._block(rows)
-        self.answers.refresh(nodes)
+        changed = self.answers.refresh(nodes)
+        if self.answers.folds and len(changed):
+            self.node.refresh(nodes)
+            self.answers.fold(changed, self.node, self._codes, self._scores)
 
     def _reselected(self) -> bool:
         """Return whether other pods than before belong to those of the class by default."""
@@ -194,9 +197,14 @@ class Outlook:
         self._ranking, self._blocked, self._alone = None, NOTHING_BLOCKED, []
         self._entries: tuple[NDArray[Any], ...] = NO_GROUP_ENTRIES
         self._own = NO_OWN
-        self._slow = self.answers.any or not found.exact
+        self._slow = not found.exact or (self.answers.any and not self.answers.folds)
+        self._codes, self._scores = self.node.codes, self.node.scores
+        if self.answers.folds:
+            self._codes, self._scores = self._codes.copy(), self._scores.copy()
+            every = np.arange(nodes.size, dtype=np.int64)
+            self.answers.fold(every, self.node, self._codes, self._scores)
         self._kept_whole = found.exact and self.answers.keeps_filters
-        if not self._slow:
+        if not self._slow and not self.answers.any:
             self._rank(static_key, node_key, visits)
 
     def _rank(
@@ -272,13 +280,14 @@ class Outlook:
         if self._ranking is not None and wanted >= size and (u >= 0 or visits.start == 0):
             rows, found = self.place_run(np.array([u]), visits)
             return Choice(rows[0], found[0], size) if rows else Choice(-1, 0, size)
-        self.node.refresh(self._state.nodes)
+        if not self.answers.folds:
+            self.node.refresh(self._state.nodes)
         static = self.static
         row, feasible, visited = decide_nodes(
             (visits.order, visits.start, wanted),
             static.ok,
-            self.node.codes,
-            self.node.scores,
+            self._codes,
+            self._scores,
             static.extra,
             static.taints,
             static.affinity,
@@ -340,7 +349,9 @@ class Outlook:
     @property
     def by_resources(self) -> bool:
         """Return whether STATIC plugins and resources alone decide, in the present state."""
-        return not (self._slow or self.domains is not None or self._state.nominated)
+        return not (
+            self._slow or self.answers.any or self.domains is not None or self._state.nominated
+        )
 
     def feasible(self, pod: Pod) -> Rows:
         """Return the rows of the nodes that pass all filters, increasing, int64 [F]."""
@@ -384,7 +395,7 @@ class Outlook:
         if not self._kept_whole or self.domains is not None or rivals(cycle):
             return evaluate_filters(self._parts.profile, cycle).message(cycle, filters)
         if self._message[0] != now:
-            if self._slow:
+            if self.answers.any:
                 text = self.verdicts(cycle).message(cycle, filters)
             else:
                 text = explain(filters, cycle, self.static.verdicts, self.node.codes)

@@ -111,9 +111,10 @@ def _count_reasons(
         for row, code in zip(rows.tolist(), codes.tolist(), strict=True):
             counts.update(dict.fromkeys(plugin.reasons(cycle, row, code), 1))
         return
-    found, first, numbers = np.unique(codes, return_index=True, return_counts=True)
-    for code, at, number in zip(found.tolist(), first.tolist(), numbers.tolist(), strict=True):
-        counts.update(dict.fromkeys(plugin.reasons(cycle, int(rows[at]), code), number))
+    row = int(rows[0])
+    for code, number in Counter(codes.tolist()).items():
+        for reason in plugin.reasons(cycle, row, code):
+            counts[reason] += number
 
 
 def evaluate(profile: Profile, cycle: Cycle) -> Evaluation:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -43,14 +44,15 @@ class Asked:
 
 
 def asked_of(cycle: Cycle) -> Asked:
-    """Return what the pod of a cycle asks for, worked out once per cycle and set of models."""
-    columns = cycle.nodes.devices
+    """Return what the pod of a cycle asks for."""
+    pod = cycle.pod_class
+    first = pod.requests[0] if pod.requests else (CPU, 0)
+    cpu = first[1] if first[0] == CPU else 0  # requests are sorted by resource
+    return _asked(cpu, pod.devices, tuple(cycle.nodes.devices.models))
 
-    def make() -> Asked:
-        pod = cycle.pod_class
-        cpu = next((amount for row, amount in pod.requests if row == CPU), 0)
-        shape = shape_of(cpu, pod.devices)
-        models = accepted(columns, () if pod.devices is None else pod.devices.models)
-        return Asked(shape, (shape[0], shape[1], shape[2]), pod.devices, models)
 
-    return cycle.memo(("gpu", len(columns.models)), make)
+@lru_cache(maxsize=4096)
+def _asked(cpu: int, devices: DeviceRequest | None, models: tuple[str, ...]) -> Asked:
+    shape = shape_of(cpu, devices)
+    wanted = () if devices is None else devices.models
+    return Asked(shape, shape[:3], devices, accepted(models, wanted))

@@ -10,13 +10,10 @@ import numpy as np
 from schedlab.cluster.classes import PodClass
 from schedlab.cluster.state import ClusterState
 from schedlab.scheduling.framework.interface import (
-    GO_ON,
-    SKIP,
     Code,
     Codes,
     Cycle,
     Depends,
-    PreFiltered,
     Rows,
 )
 from schedlab.scheduling.gpu.asked import asked_of
@@ -38,10 +35,6 @@ class GpuShare:
     def concerns(self, state: ClusterState, pod: PodClass) -> bool:
         """Return whether pods of a class ask for GPUs."""
         return pod.devices is not None
-
-    def pre_filter(self, cycle: Cycle) -> PreFiltered:
-        """Say whether the pod asks for GPUs at all."""
-        return SKIP if cycle.pod_class.devices is None else GO_ON
 
     def filter(self, cycle: Cycle, rows: Rows) -> Codes:
         """Return one of `REASONS` per node, 0 = passes."""

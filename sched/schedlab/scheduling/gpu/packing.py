@@ -8,13 +8,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from schedlab.scheduling.framework.interface import (
-    MAX_NODE_SCORE,
-    Cycle,
-    Depends,
-    Rows,
-    Scores,
-)
+from schedlab.scheduling.framework.interface import Cycle, Depends, Rows, Scores
 from schedlab.scheduling.gpu.asked import asked_of
 from schedlab.scheduling.gpu.kernels import (
     best_fit_scores,
@@ -31,7 +25,11 @@ class BestFit:
     depends = Depends.NODE
 
     def score(self, cycle: Cycle, rows: Rows) -> Scores:
-        """Return 100 minus the mean of the shares left, each of the largest node's."""
+        """Return 100 minus the mean of the shares left, each of the largest node's.
+
+        The program that it comes from stretches these scores to 0 .. 100 over the feasible nodes;
+        that changes no order and makes no ties, so it is left out.
+        """
         nodes, columns = cycle.nodes, cycle.nodes.devices
         scores: Scores = best_fit_scores(
             rows,
@@ -42,15 +40,6 @@ class BestFit:
             asked_of(cycle).pod,
         )
         return scores
-
-    def normalize(self, cycle: Cycle, rows: Rows, raw: Scores) -> Scores:
-        """Stretch the scores to 0 .. 100 by their least and greatest."""
-        if not len(raw):
-            return raw
-        low, high = int(raw.min()), int(raw.max())
-        if low == high:
-            return np.zeros_like(raw)
-        return (raw - low) * MAX_NODE_SCORE // (high - low)
 
 
 class DotProduct:
