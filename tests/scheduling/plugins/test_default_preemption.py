@@ -32,7 +32,6 @@ from schedlab.scheduling.base import Pod
 from schedlab.scheduling.framework.evaluation import evaluate_filters
 from schedlab.scheduling.framework.interface import Code, Cycle, Rejection
 from schedlab.scheduling.framework.profiles import Profile
-from schedlab.scheduling.framework.resource_preemption import fit_alone
 from schedlab.scheduling.framework.runtime import Framework
 from schedlab.scheduling.plugins.default_preemption import DefaultPreemption
 from schedlab.scheduling.plugins.inter_pod_affinity import InterPodAffinity
@@ -663,52 +662,6 @@ def test_the_search_wraps_around(compiled):
     scene = spread_out(compiled, DefaultPreemption(0, 2), FromThree(0))
     names = [scene.told(candidate)[0] for candidate in scene.preempt().candidates]
     assert names == ["n3", "n0"]
-
-
-# --- when the compiled search may stand in
-
-
-@pytest.mark.parametrize(
-    ("spec", "alone"),
-    [
-        pytest.param({}, True, id="resources only"),
-        pytest.param({"port": 80}, False, id="a host port"),
-        pytest.param(
-            {
-                "affinity": Affinity(
-                    pod_anti_affinity=PodAntiAffinity(
-                        required_during_scheduling_ignored_during_execution=(
-                            PodAffinityTerm(topology_key="zone", label_selector=A),
-                        )
-                    )
-                )
-            },
-            False,
-            id="anti-affinity",
-        ),
-    ],
-)
-def test_when_only_resources_decide(spec, alone):
-    scene = Scene(True).nodes("n").pods(("a", "n", 0, 1000))
-    scene.preempt(**spec)
-    assert (fit_alone(scene.profile, scene.found) is not None) is alone
-
-
-def test_a_filter_of_ones_own_is_asked_in_trials():
-    class Mine(TaintToleration):
-        pass
-
-    scene = Scene(True).nodes("n").pods(("a", "n", 0, 1000))
-    scene.profile = Profile(filters=(Mine(), NodeResourcesFit()), scores=(), others={})
-    scene.preempt()
-    assert fit_alone(scene.profile, scene.found) is None
-
-
-def test_a_filter_after_resources_is_asked_in_trials():
-    scene = Scene(True).nodes("n").pods(("a", "n", 0, 1000))
-    scene.profile = Profile(filters=(NodeResourcesFit(), TaintToleration()), scores=(), others={})
-    scene.preempt()
-    assert fit_alone(scene.profile, scene.found) is None
 
 
 def test_the_queue_lets_preemptors_in(compiled):

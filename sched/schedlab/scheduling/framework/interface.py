@@ -13,6 +13,7 @@ The methods, all optional::
     sort_key(pod, since_us) -> tuple                      order of the queue, smallest first
     pre_filter(cycle) -> PreFiltered                      once per pod, before any node is looked at
     filter(cycle, rows) -> Codes                          with reasons(...) and status(...)
+    moved_by(cycle, other) -> bool                        may pods of class *other* change that?
     post_filter(cycle, found, framework) -> PostFiltered  no node is feasible: preemption
     pre_score(cycle, rows) -> bool                        once per pod; True = skip my score
     score(cycle, rows) -> Scores                          with normalize(...), optional

@@ -40,6 +40,32 @@ def helpful_rows(rows: Any, rejected_by: Any, fit: int, asked: Any, allocatable:
 
 
 @compiled
+def touched_rows(
+    rows: Any, pods: Any, ids: Any, counts: Any, priority: Any, preemptor: int, kinds: Any
+) -> Any:
+    """Return which of *rows* have a pod of lower priority whose class is of kind 1.
+
+    Also returned are the classes among them whose kind is not known (-1), each once.
+    """
+    touched = np.zeros(len(rows), np.bool_)
+    unknown = np.empty(len(kinds), np.int64)
+    number = 0
+    for k in range(len(rows)):
+        n = rows[k]
+        for s in range(counts[n]):
+            c = ids[n, s]
+            if priority[c] >= preemptor:
+                continue
+            if kinds[c] == 1:
+                touched[k] = True
+            elif kinds[c] == -1:
+                unknown[number] = c
+                number += 1
+                kinds[c] = 0
+    return touched, unknown[:number]
+
+
+@compiled
 def lacking(asked: Any, used: Any, n: int, allocatable: Any) -> Any:
     """Return the bit mask of the resources that are asked for and not free on node *n*."""
     code = np.int64(0)
@@ -196,7 +222,6 @@ def take_down(lower: Any, count: int, out: Any, victims: Any, first: int, agains
 @compiled
 def dry_run(  # noqa: C901 - one loop over the nodes, kept whole for the compiler
     rows: Any,
-    offset: int,
     wanted: int,
     asked: Any,
     preemptor: int,
@@ -208,14 +233,14 @@ def dry_run(  # noqa: C901 - one loop over the nodes, kept whole for the compile
     start: Any,
     nominated: Any,
 ) -> Any:
-    """Look for victims on *rows*, from number *offset* on, until there are *wanted* candidates.
+    """Look for victims on *rows*, in their order, until there are *wanted* candidates.
 
     Parameters
     ----------
     rows : int64 array of shape [H]
         Nodes that could help.
-    offset, wanted : int
-        Where to start, and how many candidates end the search.
+    wanted : int
+        How many candidates end the search.
     asked : int64 array of shape [2, W]
         Resources that the pod asks for, and how much.
     preemptor : int
@@ -270,8 +295,7 @@ def dry_run(  # noqa: C901 - one loop over the nodes, kept whole for the compile
     left = allowed.copy()
     best = -1
     total = clean = 0
-    for k in range(size):
-        at = (offset + k) % size
+    for at in range(size):
         n = rows[at]
         count = pick_lower(n, pods, ids, counts, priority, preemptor, start, lower)
         if count == 0:

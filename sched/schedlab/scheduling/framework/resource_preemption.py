@@ -1,68 +1,108 @@
-"""Preemption where only resources decide: the whole dry run in one compiled call.
+"""Preemption by arrays: dry runs of whole clusters in one compiled call.
 
-It may stand in for DefaultPreemption's trials when taking pods away can change nothing but
-NodeResourcesFit's verdict: every other filter that is asked about the pod judges nodes by their
-attributes alone, rejects them for good, and does so before NodeResourcesFit. Spreading, affinity,
-host ports and volumes have then been skipped by their PreFilters. Pods nominated to a node hold
-resources there.
+Taking pods away from a node changes what NodeResourcesFit says there, and seldom anything else: a
+filter that judges nodes by their attributes alone never minds, and others say by ``moved_by`` which
+pods they look at. Where none of a node's pods of lower priority matters to any other filter, their
+verdicts stand as they are and only resources have to be tried, by `preemption_kernel`. All other
+nodes are tried on the cluster's state, as DefaultPreemption's plain form does everywhere: so do
+nodes with nominated pods, unless resources are all that is asked, and pods whose disruption a
+budget has counted already.
 """
 
 from __future__ import annotations
 
 from array import array
 from collections import Counter
-from collections.abc import Callable, Mapping
-from typing import NamedTuple
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import NamedTuple, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
+from schedlab.cluster.classes import PodClass
 from schedlab.cluster.state import ClusterState
 from schedlab.scheduling.framework.disruption import Budgets
-from schedlab.scheduling.framework.evaluation import Evaluation, rivals
-from schedlab.scheduling.framework.interface import Candidate, Cycle, Victim
+from schedlab.scheduling.framework.evaluation import Evaluation, first_rejections, rivals
+from schedlab.scheduling.framework.interface import (
+    Candidate,
+    Code,
+    Cycle,
+    Depends,
+    FilterPlugin,
+    Rejection,
+    Rows,
+    Victim,
+    depends_on,
+)
 from schedlab.scheduling.framework.pod_slots import ClassColumns, PodSlots
-from schedlab.scheduling.framework.preemption_kernel import NO_VICTIMS, dry_run, helpful_rows
+from schedlab.scheduling.framework.preemption_kernel import (
+    NO_VICTIMS,
+    dry_run,
+    helpful_rows,
+    touched_rows,
+)
 from schedlab.scheduling.framework.profiles import Profile
 from schedlab.scheduling.plugins.default_preemption import NO_VICTIMS as NO_VICTIMS_FOUND
-from schedlab.scheduling.plugins.node_affinity import NodeAffinity
-from schedlab.scheduling.plugins.node_name import NodeName
+from schedlab.scheduling.plugins.default_preemption import collected, helpful, is_upstreams
 from schedlab.scheduling.plugins.node_resources_fit import NodeResourcesFit
-from schedlab.scheduling.plugins.node_unschedulable import NodeUnschedulable
-from schedlab.scheduling.plugins.taint_toleration import TaintToleration
-
-FINAL = (NodeUnschedulable, NodeName, TaintToleration, NodeAffinity)
-"""Filters that judge nodes by their attributes, and never mend when pods go."""
 
 Column = NDArray[np.int64]
+Codes = NDArray[np.int64]
+Mask = NDArray[np.bool_]
+SingleTrial = Callable[[int], Candidate | Rejection]
 NONE: Column = np.zeros(0, np.int64)
+KEPT = 64
+"""For how many classes of preemptors to remember whom their filters mind."""
 
 
 class Searched(NamedTuple):
     """What a search for victims found."""
 
     candidates: list[Candidate]
-    """All of them, or only the best."""
+    """All of them, those first that violate no budget; or only the best, where that is enough."""
     reasons: Counter[str]
     """Where there is no candidate: how many nodes gave each reason."""
     nodes: int
     """On how many nodes evictions could have helped."""
 
 
-def fit_alone(profile: Profile, found: Evaluation) -> tuple[int, NodeResourcesFit] | None:
-    """Return NodeResourcesFit and its number, if only its verdict can change as pods go."""
-    if found.rejection is not None:
-        return None
-    at = -1
-    fit: NodeResourcesFit | None = None
-    for number, plugin in enumerate(profile.filters):
-        if plugin.name in found.skip_filter:
-            continue
-        if type(plugin) is NodeResourcesFit and fit is None:
-            at, fit = number, plugin
-        elif fit is not None or type(plugin) not in FINAL:
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """The filters that are asked about one pod: those that its PreFilters left.
+
+    Attributes
+    ----------
+    profile : Profile
+        Where they come from.
+    number : int
+        Place of NodeResourcesFit among the profile's filters.
+    fit : NodeResourcesFit
+        That filter.
+    moving : tuple of FilterPlugin
+        The others whose verdicts may change as pods go.
+    later : bool
+        Some of the others come after it.
+    """
+
+    profile: Profile
+    number: int
+    fit: NodeResourcesFit
+    moving: tuple[FilterPlugin, ...]
+    later: bool
+
+    @classmethod
+    def of(cls, profile: Profile, found: Evaluation) -> Asked | None:
+        """Return the filters that PreFilter left; None where NodeResourcesFit isn't one of them."""
+        if found.rejection is not None:
             return None
-    return None if fit is None else (at, fit)
+        left = [(i, p) for i, p in enumerate(profile.filters) if p.name not in found.skip_filter]
+        fits = [(i, p) for i, p in left if type(p) is NodeResourcesFit]
+        if len(fits) != 1:
+            return None
+        number, fit = fits[0]
+        moving = tuple(p for _, p in left if depends_on(p) is not Depends.STATIC and p is not fit)
+        return cls(profile, number, fit, moving, left[-1][0] > number)
 
 
 class ResourcePreemption:
@@ -79,6 +119,7 @@ class ResourcePreemption:
         self._slots = PodSlots(state)
         self._classes = ClassColumns(state)
         self._covers = _Covers()
+        self._minds: dict[tuple[object, ...], Codes] = {}
         self._compile()
 
     def _compile(self) -> None:
@@ -86,24 +127,23 @@ class ResourcePreemption:
 
         It would pin the buffer of ``ClusterState.start_us``, which grows with every pod.
         """
-        state = self.state
+        nodes = self.state.nodes
         self._classes.refresh()
-        asked, columns = (
-            np.zeros((2, 0), np.int64),
-            (state.nodes.allocatable, state.nodes.requested),
-        )
         tables = (self._slots.arrays, self._classes.arrays, self._covers.arrays)
-        dry_run(NONE, 0, 0, asked, 0, columns, *tables, NONE, NONE, (NONE, NONE))
+        columns = (nodes.allocatable, nodes.requested)
+        asked = np.zeros((2, 0), np.int64)
+        dry_run(NONE, 0, asked, 0, columns, *tables, NONE, NONE, (NONE, NONE))
 
     def search(
         self,
         cycle: Cycle,
         found: Evaluation,
-        fit: tuple[int, NodeResourcesFit],
+        asked: Asked,
         budgets: Budgets,
         *,
         offset: Callable[[int], int],
         wanted: Callable[[int], int],
+        trial: SingleTrial,
         lists_all: bool,
     ) -> Searched:
         """Look for victims.
@@ -112,60 +152,210 @@ class ResourcePreemption:
         ----------
         cycle, found
             The pod, and what the filters said.
-        fit : tuple of (int, NodeResourcesFit)
-            What `fit_alone` returned.
+        asked : Asked
+            The filters.
         budgets : Budgets
-            The budgets as they are now, none with disrupted pods.
+            The budgets as they are now.
         offset, wanted : callable
             Of the number of nodes that could help: which to begin with, and after how many
             candidates to end.
+        trial : callable
+            Looks for victims on one node, by its row, on the cluster's state.
         lists_all : bool
             Return all candidates instead of only the best.
         """
-        state, nodes = self.state, self.state.nodes
         self._slots.refresh()
         self._classes.refresh()
-        self._covers.refresh(budgets, state)
-        number, plugin = fit
-        pairs = plugin.wanted(cycle.pod_class, nodes)
-        asked = np.array(pairs, np.int64).reshape(-1, 2).T.copy()
-        rows = helpful_rows(found.rows, found.rejected_by, number, asked, nodes.allocatable)
-        best, places, ends, victims, outcomes = dry_run(
-            rows,
-            offset(len(rows)),
-            wanted(len(rows)),
-            asked,
-            cycle.pod_class.priority,
-            (nodes.allocatable, nodes.requested),
-            self._slots.arrays,
-            self._classes.arrays,
-            self._covers.arrays,
-            np.array(budgets.allowed, np.int64),
-            start_times(state),
-            _nominated(cycle),
-        )
-        reasons: Counter[str] = Counter()
-        if best < 0:
-            for code, count in Counter(outcomes.tolist()).items():
-                none_lower = code == NO_VICTIMS
-                words = (NO_VICTIMS_FOUND,) if none_lower else plugin.reasons(cycle, -1, code)
-                reasons.update(dict.fromkeys(words, count))
-            return Searched([], reasons, len(rows))
-        order = range(len(places)) if lists_all else (best,)
-        found_all = [
-            Candidate(
-                int(places[at, 0]),
-                tuple(self._victim(pod) for pod in victims[ends[at] : ends[at + 1]].tolist()),
-                int(places[at, 1]),
-            )
-            for at in order
-        ]
-        found_all.sort(key=lambda candidate: candidate.violations > 0)
-        return Searched(found_all, reasons, len(rows))
+        self._covers.refresh(budgets, self.state)
+        pairs = asked.fit.wanted(cycle.pod_class, cycle.nodes)
+        amounts = np.array(pairs, np.int64).reshape(-1, 2).T.copy()
+        run = _Run(self, cycle, found, asked, budgets, amounts)
+        rows, resources_only = run.helpful()
+        begin, limit = offset(len(rows)), wanted(len(rows))
+        order = np.concatenate([rows[begin:], rows[:begin]]) if begin else rows
+        touched = self._touched(cycle, asked, budgets, order)
+        if touched is None:
+            open_rows = order if resources_only else order[run.obstacles(order)[0] < 0]
+            candidates, outcomes = run.by_arrays(open_rows, limit, lists_all=lists_all)
+            if candidates:
+                return Searched(candidates, Counter(), len(rows))
+            if resources_only:
+                return Searched([], run.reasons(outcomes), len(rows))
+            touched = np.zeros(len(order), np.bool_)
+        candidates, reasons = collected(run.answers(order, touched, trial), limit)
+        return Searched(candidates, reasons, len(rows))
 
-    def _victim(self, pod: int) -> Victim:
-        state = self.state
-        return Victim(pod, state.pods_on[state.node_of[pod]][pod].priority)
+    def dry_run(
+        self, run: _Run, rows: Rows, wanted: int
+    ) -> tuple[int, Column, Column, Column, Column]:
+        """Call the kernel."""
+        state, cycle = self.state, run.cycle
+        return cast(
+            "tuple[int, Column, Column, Column, Column]",
+            dry_run(
+                rows,
+                wanted,
+                run.amounts,
+                cycle.pod_class.priority,
+                (state.nodes.allocatable, state.nodes.requested),
+                self._slots.arrays,
+                self._classes.arrays,
+                self._covers.arrays,
+                np.array(run.budgets.allowed, np.int64),
+                start_times(state),
+                _nominated(cycle),
+            ),
+        )
+
+    def _touched(self, cycle: Cycle, asked: Asked, budgets: Budgets, rows: Rows) -> Mask | None:
+        """Return which of *rows* have to be tried on the state, bool [len(rows)]; None = none."""
+        disrupted = budgets if any(budgets.disrupted) else None
+        if not len(rows) or not (asked.moving or disrupted):
+            return None
+        kinds = self._kinds(cycle, asked)
+        priority, classes = self._classes.priority, self.state.classes
+        touched: Mask
+        while True:
+            touched, unknown = touched_rows(
+                rows, *self._slots.arrays, priority, cycle.pod_class.priority, kinds
+            )
+            if not len(unknown):
+                break
+            for number in unknown.tolist():
+                kinds[number] = _matters(cycle, classes[number], asked.moving, disrupted)
+        if asked.moving and self.state.nominated:
+            touched |= np.isin(rows, list(rivals(cycle)))
+        return touched if touched.any() else None
+
+    def _kinds(self, cycle: Cycle, asked: Asked) -> Codes:
+        """Return, per class, whether its pods matter to more than resources; -1 = unknown."""
+        names = (plugin.name for plugin in asked.moving)
+        key = (cycle.pod_class.id, self.state.objects.changes, *names)
+        known = self._minds.get(key)
+        size = len(self._classes.priority)
+        if known is None or len(known) < size:
+            if len(self._minds) >= KEPT:
+                self._minds.clear()
+            kinds = np.full(size, -1, np.int64)
+            if known is not None:
+                kinds[: len(known)] = known
+            known = self._minds[key] = kinds
+        return known
+
+
+@dataclass(frozen=True, slots=True)
+class _Run:
+    """One search."""
+
+    owner: ResourcePreemption
+    cycle: Cycle
+    found: Evaluation
+    asked: Asked
+    budgets: Budgets
+    amounts: Column
+
+    def helpful(self) -> tuple[Rows, bool]:
+        """Return the rows of the nodes where evictions could help, and if only resources matter.
+
+        That is, whether NodeResourcesFit alone rejects all these nodes.
+        """
+        cycle, found, asked = self.cycle, self.found, self.asked
+        filters = asked.profile.filters
+        rows: Rows = helpful_rows(
+            found.rows, found.rejected_by, asked.number, self.amounts, cycle.nodes.allocatable
+        )
+        final = not asked.moving and all(map(is_upstreams, filters))
+        # upstream's filters that judge nodes by their attributes never think that evictions help
+        others = NONE if final else helpful(cycle, found, filters, beside=asked.number)
+        if len(others):
+            rows = np.sort(np.concatenate([rows, others]))
+        return rows, not len(others) and not asked.later
+
+    def obstacles(self, rows: Rows) -> tuple[Column, Column]:
+        """Return the first filter beside NodeResourcesFit that rejects each row, and its code."""
+        found, asked = self.found, self.asked
+        at = np.searchsorted(found.rows, rows)
+        by, codes = found.rejected_by[at].copy(), found.codes[at].copy()
+        lacking = by == asked.number
+        earlier = [plugin.name for plugin in asked.profile.filters[: asked.number + 1]]
+        skipped = [*found.skip_filter, *earlier]
+        by[lacking], codes[lacking] = first_rejections(
+            asked.profile, self.cycle, skipped, rows[lacking]
+        )
+        return by, codes
+
+    def by_arrays(
+        self, rows: Rows, limit: int, *, lists_all: bool
+    ) -> tuple[list[Candidate], Column]:
+        """Return the candidates among *rows*, from which only resources keep the pod away.
+
+        The second is the outcome on each row, see `preemption_kernel.dry_run`.
+        """
+        best, places, ends, victims, outcomes = self.owner.dry_run(self, rows, limit)
+        if best < 0:
+            return [], outcomes
+        order = range(len(places)) if lists_all else (best,)
+        candidates = [self._candidate(places[k], victims[ends[k] : ends[k + 1]]) for k in order]
+        candidates.sort(key=lambda candidate: candidate.violations > 0)
+        return candidates, outcomes
+
+    def reasons(self, outcomes: Column) -> Counter[str]:
+        """Return how many nodes gave each reason, where there is no candidate."""
+        counts: Counter[str] = Counter()
+        for outcome, count in Counter(outcomes.tolist()).items():
+            counts.update(dict.fromkeys(self._words(outcome), count))
+        return counts
+
+    def _words(self, outcome: int) -> tuple[str, ...]:
+        if outcome == NO_VICTIMS:
+            return (NO_VICTIMS_FOUND,)
+        return self.asked.fit.reasons(self.cycle, -1, outcome)
+
+    def _candidate(self, place: Column, victims: Column) -> Candidate:
+        state = self.owner.state
+        found = tuple(
+            Victim(pod, state.pods_on[state.node_of[pod]][pod].priority) for pod in victims.tolist()
+        )
+        return Candidate(int(place[0]), found, int(place[1]))
+
+    def answers(
+        self, rows: Rows, touched: Mask, trial: SingleTrial
+    ) -> Iterator[Candidate | Rejection]:
+        """Yield what is found on each of *rows*: by trials where *touched*, else by arrays."""
+        own = rows[~touched]
+        _, places, ends, victims, outcomes = self.owner.dry_run(self, own, len(own) + 1)
+        by, codes = self.obstacles(rows)
+        filters = self.asked.profile.filters
+        tried = fitting = 0
+        for k, row in enumerate(rows.tolist()):
+            if touched[k]:
+                yield trial(row)
+                continue
+            outcome = int(outcomes[tried])
+            tried += 1
+            fitting += outcome == 0
+            first = by[k] if outcome == 0 or by[k] < self.asked.number else -1
+            if outcome != NO_VICTIMS and first >= 0:
+                words = filters[first].reasons(self.cycle, row, int(codes[k]))
+                yield Rejection(Code.UNSCHEDULABLE, words)
+            elif outcome != 0:
+                yield Rejection(Code.UNSCHEDULABLE, self._words(outcome))
+            else:
+                place = fitting - 1
+                yield self._candidate(places[place], victims[ends[place] : ends[place + 1]])
+
+
+def _matters(
+    cycle: Cycle, other: PodClass, moving: tuple[FilterPlugin, ...], budgets: Budgets | None
+) -> bool:
+    """Return whether more than resources changes when pods of a class go."""
+    if budgets is not None and any(budgets.disrupted[n] for n in budgets.of(other)):
+        return True
+    for plugin in moving:
+        moved_by = getattr(plugin, "moved_by", None)
+        if moved_by is None or moved_by(cycle, other):
+            return True
+    return False
 
 
 class _Covers:

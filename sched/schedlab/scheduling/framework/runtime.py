@@ -33,9 +33,10 @@ from schedlab.scheduling.framework.interface import (
 )
 from schedlab.scheduling.framework.profiles import Profile
 from schedlab.scheduling.framework.resource_preemption import (
+    Asked,
     ResourcePreemption,
     Searched,
-    fit_alone,
+    SingleTrial,
 )
 
 Failure = tuple[FilterPlugin, int]
@@ -53,7 +54,7 @@ class Framework:
     lists_candidates : bool, default False
         Have preemption list all the nodes it looked at with their victims, not only the best.
     compiled : bool, default True
-        Let compiled code find victims where only resources matter; it finds the same.
+        Let compiled code find victims on nodes where only resources matter; it finds the same.
     """
 
     def __init__(
@@ -95,17 +96,17 @@ class Framework:
             known = self._budgets = Budgets(state)
         return known
 
-    def search_by_resources(
-        self, cycle: Cycle, found: Evaluation, wanted: Callable[[int], int]
+    def search_by_arrays(
+        self, cycle: Cycle, found: Evaluation, wanted: Callable[[int], int], trial: SingleTrial
     ) -> Searched | None:
-        """Look for victims in compiled code; None where more than resources matters.
+        """Look for victims by arrays as far as possible; None where it isn't.
 
-        *wanted* says of a number of nodes that could help how many candidates are enough.
+        *wanted* says of a number of nodes that could help how many candidates are enough; *trial*
+        looks for victims on one node, by its row, with trials on the cluster's state.
         """
         state = cycle.state
-        fit = fit_alone(self.profile, found)
-        budgets = self.budgets(state)
-        if fit is None or any(budgets.disrupted) or not (self.compiled and state.nodes.scored):
+        asked = Asked.of(self.profile, found)
+        if asked is None or not (self.compiled and state.nodes.scored):
             return None
         known = self._resources
         if known is None or known.state is not state:
@@ -113,10 +114,11 @@ class Framework:
         return known.search(
             cycle,
             found,
-            fit,
-            budgets,
+            asked,
+            self.budgets(state),
             offset=lambda count: self.offset(cycle, count),
             wanted=wanted,
+            trial=trial,
             lists_all=self.lists_candidates,
         )
 

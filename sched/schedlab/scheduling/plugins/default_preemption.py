@@ -13,6 +13,7 @@ were started at the same moment upstream's order is accidental; here it is that 
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -24,6 +25,7 @@ from schedlab.scheduling.framework.interface import (
     Candidate,
     Code,
     Cycle,
+    FilterPlugin,
     PostFiltered,
     Rejection,
     Victim,
@@ -93,11 +95,18 @@ class DefaultPreemption:
         self, cycle: Cycle, found: Evaluation, framework: Framework
     ) -> tuple[list[Candidate], Counter[str], int]:
         """Return candidates, reasons where there is none, and how many nodes could help."""
-        quick = framework.search_by_resources(cycle, found, self.candidates_wanted)
+        trial, budgets = framework.trial(cycle, found), framework.budgets(cycle.state)
+
+        def on_node(row: int) -> Candidate | Rejection:
+            return select_victims(cycle, row, trial, budgets)
+
+        quick = framework.search_by_arrays(cycle, found, self.candidates_wanted, on_node)
         if quick is not None:
             return quick
-        rows = helpful_rows(cycle, found, framework)
-        return *self._dry_run(cycle, found, framework, rows), len(rows)
+        rows = helpful(cycle, found, framework.profile.filters)
+        begin, wanted = framework.offset(cycle, len(rows)), self.candidates_wanted(len(rows))
+        answers = map(on_node, np.roll(rows, -begin).tolist())
+        return *collected(answers, wanted), len(rows)
 
     def candidates_wanted(self, nodes: int) -> int:
         """Return after how many candidates among *nodes* the search ends."""
@@ -113,60 +122,89 @@ class DefaultPreemption:
         if nominated is None:
             return ""
         row = nominated[0]
-        if _status(cycle, found, framework, row) == Code.UNSCHEDULABLE_AND_UNRESOLVABLE:
+        if self._hopeless(cycle, found, framework, row):
             return ""
         waiting = state.preempted.intersection(_pods_on(state, row))
         lower = _lower(state, row, cycle.pod_class.priority)
         return WAITING if any(pod in waiting for pod, _ in lower) else ""
 
-    def _dry_run(
-        self, cycle: Cycle, found: Evaluation, framework: Framework, rows: NDArray[np.int64]
-    ) -> tuple[list[Candidate], Counter[str]]:
-        """Look for victims on *rows*; return what was found and the reasons where nothing was."""
-        offset = framework.offset(cycle, len(rows))
-        wanted = self.candidates_wanted(len(rows))
-        trial, budgets = framework.trial(cycle, found), framework.budgets(cycle.state)
-        clean: list[Candidate] = []
-        violating: list[Candidate] = []
-        reasons: Counter[str] = Counter()
-        for row in np.roll(rows, -offset).tolist():
-            answer = select_victims(cycle, row, trial, budgets)
-            if isinstance(answer, Rejection):
-                reasons.update(answer.reasons)
-                continue
-            fitting = violating if answer.violations else clean
-            if len(fitting) < wanted:
-                fitting.append(answer)
-            if clean and len(clean) + len(violating) >= wanted:
-                break
-        return clean + violating, reasons
+    def _hopeless(self, cycle: Cycle, found: Evaluation, framework: Framework, row: int) -> bool:
+        """Return whether the filters have ruled a node out for good."""
+        if found.rejection is not None:
+            return found.rejection[1].code == Code.UNSCHEDULABLE_AND_UNRESOLVABLE
+        at = int(np.searchsorted(found.rows, row))
+        if at == len(found.rows) or found.rows[at] != row:
+            return True
+        status = _status(cycle, found, framework.profile.filters, at)
+        return status == Code.UNSCHEDULABLE_AND_UNRESOLVABLE
 
 
-def helpful_rows(cycle: Cycle, found: Evaluation, framework: Framework) -> NDArray[np.int64]:
-    """Return the rows of the nodes where evictions could help, in order, int64 [H]."""
-    if found.rejection is not None:
-        return found.rows[:0]
-    helpful = [
-        row
-        for row in found.rows.tolist()
-        if _status(cycle, found, framework, row) == Code.UNSCHEDULABLE
-    ]
-    return np.array(helpful, np.int64)
+def helpful(
+    cycle: Cycle, found: Evaluation, filters: Sequence[FilterPlugin], *, beside: int = -1
+) -> NDArray[np.int64]:
+    """Return the rows of the nodes where evictions could help, in order, int64 [H].
+
+    Those that filter number *beside* rejects are left out.
+    """
+    good = np.zeros(len(found.rows), np.bool_)
+    numbers = [] if found.rejection is not None else np.unique(found.rejected_by).tolist()
+    for by in numbers:
+        if by < 0 or by == beside:
+            continue
+        places = np.flatnonzero(found.rejected_by == by)
+        plugin, codes = filters[by], found.codes[places]
+        if is_upstreams(plugin) and plugin.name != "NodeResourcesFit":
+            # what these say of a code holds for all nodes
+            for code in np.unique(codes).tolist():
+                alike = places[codes == code]
+                status = _status(cycle, found, filters, int(alike[0]))
+                good[alike] = status == Code.UNSCHEDULABLE
+        else:
+            for at in places.tolist():
+                good[at] = _status(cycle, found, filters, at) == Code.UNSCHEDULABLE
+    return found.rows[good]
 
 
-def _status(cycle: Cycle, found: Evaluation, framework: Framework, row: int) -> Code:
-    """Return the status that the filters gave a node."""
-    if found.rejection is not None:
-        return found.rejection[1].code
-    at = int(np.searchsorted(found.rows, row))
-    if at == len(found.rows) or found.rows[at] != row:
-        return Code.UNSCHEDULABLE_AND_UNRESOLVABLE
+def is_upstreams(plugin: object) -> bool:
+    """Return whether a plugin is one of kube-scheduler's own."""
+    return type(plugin).__module__.startswith("schedlab.scheduling.plugins.")
+
+
+def _status(cycle: Cycle, found: Evaluation, filters: Sequence[FilterPlugin], at: int) -> Code:
+    """Return the status that the filters gave the node in place *at* of ``found.rows``."""
     by = int(found.rejected_by[at])
     if by == -1:
         return Code.SUCCESS
     if by < 0:  # a PreFilter's set of nodes leaves it out
         return Code.UNSCHEDULABLE_AND_UNRESOLVABLE
-    return framework.profile.filters[by].status(cycle, row, int(found.codes[at]))
+    return filters[by].status(cycle, int(found.rows[at]), int(found.codes[at]))
+
+
+def collected(
+    answers: Iterable[Candidate | Rejection], wanted: int
+) -> tuple[list[Candidate], Counter[str]]:
+    """Take what is found on node after node until *wanted* candidates are enough.
+
+    Returns
+    -------
+    candidates : list of Candidate
+        Those that violate no budget first. The search does not end before there is one of them.
+    reasons : Counter of str
+        How many nodes gave each reason.
+    """
+    clean: list[Candidate] = []
+    violating: list[Candidate] = []
+    reasons: Counter[str] = Counter()
+    for answer in answers:
+        if isinstance(answer, Rejection):
+            reasons.update(answer.reasons)
+            continue
+        fitting = violating if answer.violations else clean
+        if len(fitting) < wanted:
+            fitting.append(answer)
+        if clean and len(clean) + len(violating) >= wanted:
+            break
+    return clean + violating, reasons
 
 
 def select_victims(cycle: Cycle, row: int, trial: Trial, budgets: Budgets) -> Candidate | Rejection:

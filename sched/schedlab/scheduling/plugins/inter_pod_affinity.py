@@ -21,6 +21,8 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 
+from schedlab.cluster.carried import Kind
+from schedlab.cluster.classes import PodClass
 from schedlab.cluster.nodes import NodeColumns
 from schedlab.scheduling.framework.interface import (
     GO_ON,
@@ -83,6 +85,17 @@ class InterPodAffinity:
     def filter(self, cycle: Cycle, rows: Rows) -> Codes:
         """Return `NEAR`, `APART` or `REPELLED` for the first of the three rules that is broken."""
         return _kept(cycle, (self.name, "filter"), lambda: self._codes(cycle))[rows]
+
+    def moved_by(self, cycle: Cycle, other: PodClass) -> bool:
+        """Return whether required terms of the pod mean those pods, or theirs the pod."""
+        state, pod = cycle.state, cycle.pod_class
+        return any(
+            term.kind is not Kind.PREFERRED and term.pods.matches(other, state.objects)
+            for term in state.carried.own(pod)
+        ) or any(
+            term.kind is Kind.APART and term.pods.matches(pod, state.objects)
+            for term in state.carried.own(other)
+        )
 
     def _codes(self, cycle: Cycle) -> Codes:
         nodes, found = cycle.nodes, self._required(cycle)

@@ -57,6 +57,10 @@ class NodePorts:
             codes[i] = collides
         return codes
 
+    def moved_by(self, cycle: Cycle, other: PodClass) -> bool:
+        """Return whether pods of another class take host ports."""
+        return bool(other.host_ports)
+
     def reasons(self, cycle: Cycle, row: int, code: int) -> tuple[str, ...]:
         """Return upstream's words."""
         return (REASON,)

@@ -83,6 +83,10 @@ class NodeVolumeLimits:
             codes[limited] = _exceeded(cycle, wanted, rows[limited])
         return codes
 
+    def moved_by(self, cycle: Cycle, other: PodClass) -> bool:
+        """Return whether pods of another class have volumes."""
+        return bool(other.spec.volumes)
+
     def reasons(self, cycle: Cycle, row: int, code: int) -> tuple[str, ...]:
         """Return upstream's words."""
         if code == EXCEEDED:

@@ -20,6 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from schedlab.api.pods import TopologySpreadConstraint
+from schedlab.cluster.classes import PodClass
 from schedlab.cluster.nodes import HOSTNAME, ZONE, NodeColumns
 from schedlab.cluster.state import ClusterState
 from schedlab.scheduling.framework.interface import (
@@ -161,6 +162,12 @@ class PodTopologySpread:
             verdict = np.where(domain < 0, LABEL, np.where(skew > constraint.max_skew, SKEW, 0))
             codes = np.where(codes == 0, verdict, codes)
         return codes
+
+    def moved_by(self, cycle: Cycle, other: PodClass) -> bool:
+        """Return whether pods of another class are among those that a hard constraint counts."""
+        objects = cycle.state.objects
+        constraints = self.hard_constraints(cycle).constraints
+        return any(constraint.term.matches(other, objects) for constraint in constraints)
 
     def _hard_counts(self, cycle: Cycle) -> tuple[HardCounts, ...]:
         return cycle.memo(

@@ -158,6 +158,10 @@ class VolumeBinding:
             codes[good] |= self._check_waiting(cycle, claims, rows[good])
         return codes
 
+    def moved_by(self, cycle: Cycle, other: PodClass) -> bool:
+        """Return False: what a claim can get does not depend on who runs where."""
+        return False
+
     def reasons(self, cycle: Cycle, row: int, code: int) -> tuple[str, ...]:
         """Return upstream's words, in alphabetical order."""
         if code == FAILED:

@@ -76,6 +76,10 @@ class VolumeRestrictions:
             codes[np.isin(rows, taken)] = DISK
         return codes
 
+    def moved_by(self, cycle: Cycle, other: PodClass) -> bool:
+        """Return whether pods of another class have volumes."""
+        return bool(other.spec.volumes)
+
     def reasons(self, cycle: Cycle, row: int, code: int) -> tuple[str, ...]:
         """Return upstream's words."""
         return (REASONS[code],)

@@ -82,6 +82,10 @@ class VolumeZone:
             codes[zoned & ~np.isin(column, numbers)] = 1
         return codes
 
+    def moved_by(self, cycle: Cycle, other: PodClass) -> bool:
+        """Return False: volumes and nodes stay where they are."""
+        return False
+
     def reasons(self, cycle: Cycle, row: int, code: int) -> tuple[str, ...]:
         """Return upstream's words."""
         return (REASON,)
