@@ -65,6 +65,9 @@ class PodClass:
     nonzero : tuple of (int, int)
         Milli-cores and bytes that upstream's LeastAllocated counts: 100m and 200Mi stand in for a
         container that asks for nothing.
+    scored : tuple of (int, int)
+        The same for a pod that is still to be placed: NodeResourcesFit scores it without its
+        pod-level requests and its status (see `api.requests.nonzero_requests`).
     host_ports : tuple of HostPort
         Ports that its pods take on their node, without repetition.
     devices : DeviceRequest, optional
@@ -79,6 +82,7 @@ class PodClass:
     priority: int
     requests: tuple[tuple[int, int], ...]
     nonzero: tuple[int, int]
+    scored: tuple[int, int]
     host_ports: tuple[HostPort, ...]
     devices: DeviceRequest | None = None
 
@@ -161,6 +165,7 @@ class ClassTable:
                 priority,
                 tuple(sorted(requests)),
                 nonzero_requests(spec, status),
+                nonzero_requests(spec, pod_level=False),
                 host_ports(spec),
                 devices,
             )

@@ -8,6 +8,7 @@ Two logs of changed rows, one of attributes and one of usage, let caches refresh
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,6 +21,15 @@ from schedlab.cluster.vocabulary import ResourceNames, Vocabulary
 HOSTNAME = "kubernetes.io/hostname"
 ZONE = "topology.kubernetes.io/zone"
 REGION = "topology.kubernetes.io/region"
+
+
+class Domains(NamedTuple):
+    """The topology domains under one label key."""
+
+    of: NDArray[np.int32]
+    """Number of each node's domain, int32 [size]; -1 where it lacks the key, or is not there."""
+    sizes: NDArray[np.int64]
+    """Nodes of each domain, int64 [D]."""
 
 
 class ChangeLog:
@@ -122,7 +132,7 @@ class NodeColumns:
         self.usage = ChangeLog()
         self.attributes = ChangeLog()
         self._label_columns: dict[str, NDArray[np.int32]] = {}
-        self._domains: dict[str, tuple[int, NDArray[np.int32], int]] = {}
+        self._domains: dict[str, tuple[int, Domains]] = {}
         self._free_rows: list[int] = []
         self.allocatable = np.zeros((0, 0), np.int64)
         self.requested = np.zeros((0, 0), np.int64)
@@ -246,28 +256,21 @@ class NodeColumns:
         column = self._label_columns.get(key)
         return None if column is None else column[: self.size]
 
-    def domains(self, key: str) -> tuple[NDArray[np.int32], int]:
-        """Return the topology domains under a label key.
-
-        Returns
-        -------
-        of : int32 array of shape [size]
-            Number of each node's domain; -1 where the node lacks the key, or no node is there.
-        count : int
-            How many domains there are.
-        """
+    def domains(self, key: str) -> Domains:
+        """Return the topology domains under a label key."""
         known = self._domains.get(key)
         if known is None or known[0] != self.attributes.count:
             column = self.label_column(key)
             of = np.full(self.size, -1, np.int32)
-            count = 0
+            sizes = np.zeros(0, np.int64)
             if column is not None:
                 there = self.present[: self.size] & (column >= 0)
-                values, numbers = np.unique(column[there], return_inverse=True)
+                _, numbers, sizes = np.unique(
+                    column[there], return_inverse=True, return_counts=True
+                )
                 of[there] = numbers
-                count = len(values)
-            known = self._domains[key] = (self.attributes.count, of, count)
-        return known[1], known[2]
+            known = self._domains[key] = (self.attributes.count, Domains(of, sizes))
+        return known[1]
 
     def charge(
         self, row: int, requests: tuple[tuple[int, int], ...], nonzero: tuple[int, int], sign: int

@@ -61,12 +61,46 @@ def concerns(plugin: object, state: ClusterState, pod: PodClass) -> bool:
     return True if own is None else bool(own(state, pod))
 
 
+class AskedPlugins:
+    """The plugins of a profile that have no compiled form.
+
+    Parameters
+    ----------
+    profile : Profile
+        The profile.
+
+    Attributes
+    ----------
+    filters : tuple
+        Filters to ask.
+    scores : tuple of (plugin, int)
+        Scorers to ask, with their weights.
+    all_scores : tuple of (plugin, int)
+        Those and the ones that only the compiled choice normalises.
+    """
+
+    def __init__(self, profile: Profile) -> None:
+        self.filters = tuple(
+            plugin
+            for plugin in profile.filters
+            if depends_on(plugin) is not Depends.STATIC and not isinstance(plugin, COMPILED)
+        )
+        self.scores = tuple(
+            (plugin, weight) for plugin, weight in profile.scores if not _needs_no_asking(plugin)
+        )
+        self.all_scores = tuple(
+            (plugin, weight)
+            for plugin, weight in profile.scores
+            if not isinstance(plugin, COMPILED[:2]) and not _is_fixed(plugin)
+        )
+
+
 class Answers:
     """The plugins without a compiled form that concern a class, and what is kept of them.
 
     Parameters
     ----------
-    profile : Profile
+    asked : AskedPlugins
         The plugins.
     pod : PodClass
         The class.
@@ -83,25 +117,13 @@ class Answers:
         All that they say is kept by node, so that it can be added to what resources say.
     """
 
-    def __init__(self, profile: Profile, pod: PodClass, state: ClusterState) -> None:
+    def __init__(self, asked: AskedPlugins, pod: PodClass, state: ClusterState) -> None:
         self._cycle = Cycle(state, pod)
-        self._filters: list[Any] = [
-            plugin
-            for plugin in profile.filters
-            if depends_on(plugin) is not Depends.STATIC
-            and not isinstance(plugin, COMPILED)
-            and concerns(plugin, state, pod)
-        ]
+        self._filters: list[Any] = [p for p in asked.filters if concerns(p, state, pod)]
         self._scores: list[tuple[Any, int]] = [
-            (plugin, weight)
-            for plugin, weight in profile.scores
-            if not _needs_no_asking(plugin) and concerns(plugin, state, pod)
+            (plugin, weight) for plugin, weight in asked.scores if concerns(plugin, state, pod)
         ]
-        self._all_scores = [
-            (plugin, weight)
-            for plugin, weight in profile.scores
-            if not isinstance(plugin, COMPILED[:2]) and not _is_fixed(plugin)
-        ]
+        self._all_scores = asked.all_scores
         self.any = bool(self._filters or self._scores)
         self._kept_filters = _kept(self._filters)
         self._kept_scores = _kept([plugin for plugin, _ in self._scores])

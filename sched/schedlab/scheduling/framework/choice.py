@@ -288,6 +288,31 @@ def decide_nodes(  # noqa: C901 - loops kept whole for the compiler
 
 
 @compiled
+def _rank_every(
+    ok: Any, codes: Any, blocked: Any, scores: Any, extra: Any, slots: Any, blocks: Any
+) -> None:
+    """Do what `rank_rows` does for all rows at once."""
+    slot_of, values = slots
+    best, ties, found = blocks
+    for n in range(len(slot_of)):
+        slot = slot_of[n]
+        if slot >= 0:
+            good = codes[n] == 0 and ok[n] and not (len(blocked) and blocked[n])
+            values[slot] = scores[n] + extra[n] if good else -1
+    for b in range(len(best)):  # loops without branches: the processor takes several slots at once
+        block = values[b * BLOCK : (b + 1) * BLOCK]
+        top = np.int64(-1)
+        for s in range(BLOCK):
+            top = max(top, block[s])
+        many = 0
+        feasible = 0
+        for s in range(BLOCK):
+            many += block[s] == top
+            feasible += block[s] >= 0
+        best[b], ties[b], found[b] = top, many, feasible
+
+
+@compiled
 def rank_rows(  # noqa: C901 - loops kept whole for the compiler
     changed: Any,
     ok: Any,
@@ -315,6 +340,9 @@ def rank_rows(  # noqa: C901 - loops kept whole for the compiler
     """
     slot_of, values = slots
     best, ties, found = blocks
+    if len(changed) >= len(slot_of):
+        _rank_every(ok, codes, blocked, scores, extra, slots, blocks)
+        return
     for k in range(len(changed)):
         n = changed[k]
         slot = slot_of[n]
@@ -466,6 +494,16 @@ def count_own(
             counts[e, d] += sign * steps[e]
             if len(blocked) and params[e, KIND] == ANTI and counts[e, d] > 0:
                 blocked[row] = True
+
+
+@compiled
+def move_counts(rows: Any, now: Any, of: Any, eligible: Any, seen: Any, counts: Any) -> None:
+    """Let the counts per domain follow from what is on *rows* now; a row may come twice."""
+    for k in range(len(rows)):
+        n = rows[k]
+        if of[n] >= 0 and eligible[n]:
+            counts[of[n]] += now[k] - seen[n]
+            seen[n] = now[k]
 
 
 @compiled

@@ -22,7 +22,9 @@ from schedlab.cluster.state import ClusterState
 from schedlab.scheduling.framework.interface import Cycle, FilterPlugin
 
 BUDGET_BYTES = 256 << 20
-"""Memory that the caches of one scheduler may take."""
+"""Memory that one kind of cache may take."""
+MOST = 1024
+"""Values that it keeps at most: memory that is used again costs less than fresh memory."""
 
 
 @dataclass(slots=True)
@@ -115,7 +117,7 @@ class Cursor:
         log, seen = nodes.usage, self.usage
         self.usage = log.count
         rows = log.since(seen) if seen >= 0 else None
-        if rows is None or len(rows) > nodes.size:
+        if rows is None or len(rows) >= nodes.size:
             return np.arange(nodes.size, dtype=np.int32)
         return rows
 
@@ -136,7 +138,7 @@ class LeastRecent(Generic[C]):
 
     def __init__(self, bytes_each: int) -> None:
         self._values: OrderedDict[tuple[object, ...], C] = OrderedDict()
-        self._limit = max(16, BUDGET_BYTES // bytes_each)
+        self._limit = max(16, min(MOST, BUDGET_BYTES // bytes_each))
 
     def get(self, key: tuple[object, ...], make: Callable[[], C]) -> C:
         """Return the value under *key*, made where there is none."""
@@ -177,7 +179,8 @@ class ClassCaches(Generic[C]):
             self._state = state
         cache = self._caches.get(pod.id)
         if cache is None:
-            limit = max(16, BUDGET_BYTES // max(1, state.nodes.size * self._bytes_per_node))
+            limit = min(MOST, BUDGET_BYTES // max(1, state.nodes.size * self._bytes_per_node))
+            limit = max(16, limit)
             while len(self._caches) >= limit:
                 self._caches.popitem(last=False)
             cache = self._caches[pod.id] = self._make(pod, state)

@@ -13,6 +13,7 @@ from schedlab.scheduling.framework.choice import AFFINITY, ANTI, PREFERRED, SOFT
 from schedlab.scheduling.framework.domains import Column, DomainEntry
 from schedlab.scheduling.framework.interface import Cycle, Rows, prepared
 from schedlab.scheduling.framework.profiles import Profile
+from schedlab.scheduling.plugins.default_selector import default_selector
 from schedlab.scheduling.plugins.inter_pod_affinity import InterPodAffinity
 from schedlab.scheduling.plugins.inter_pod_counts import preferred, required
 from schedlab.scheduling.plugins.pod_topology_spread import PodTopologySpread
@@ -34,6 +35,9 @@ class Found(NamedTuple):
     """The entries say it all; otherwise the plugins have to be asked."""
 
 
+NOTHING = Found((), 0, 0, all_keys=False, exact=True)
+
+
 class DomainPlugins:
     """The domain plugins of a profile.
 
@@ -53,18 +57,23 @@ class DomainPlugins:
     def entries(self, cycle: Cycle) -> Found:
         """Return what the filters and scores are made of for the class of *cycle*."""
         found: list[DomainEntry] = []
+        pod, carried = cycle.pod_class, cycle.state.carried
+        near = pod.spec.affinity is not None or bool(carried.about(pod))
+        spreads = _spreads(cycle)
+        if not (near or spreads):
+            return NOTHING
         for plugin in self._filters:
             if isinstance(plugin, InterPodAffinity):
-                found += _required(cycle)
-            else:
+                found += _required(cycle) if near else []
+            elif spreads:
                 found += _spread(cycle, plugin.hard_constraints(cycle), SPREAD)
         weight_spreading = weight_affinity = 0
         all_keys = False
         for plugin, weight in self._scores:
             if isinstance(plugin, InterPodAffinity):
                 weight_affinity = weight
-                found += _preferred(plugin, cycle)
-            else:
+                found += _preferred(plugin, cycle) if near else []
+            elif spreads:
                 weight_spreading = weight
                 soft = plugin.soft_constraints(cycle)
                 found += _spread(cycle, soft, SOFT)
@@ -79,6 +88,13 @@ class DomainPlugins:
             if len(rows) and not prepared(plugin, cycle).skip:
                 rows = rows[plugin.filter(cycle, rows) == 0]
         return rows
+
+
+def _spreads(cycle: Cycle) -> bool:
+    """Return whether pods of the class may have constraints: own ones, or any by default."""
+    pod = cycle.pod_class
+    own = bool(pod.spec.topology_spread_constraints)
+    return own or default_selector(cycle.state, pod) is not None
 
 
 def _spread(cycle: Cycle, spread: Spread, kind: int) -> list[DomainEntry]:

@@ -15,16 +15,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from schedlab.cluster.nodes import HOSTNAME as HOSTNAME_LABEL
-from schedlab.cluster.nodes import NodeColumns
+from schedlab.cluster.nodes import Domains, NodeColumns
 from schedlab.scheduling.framework.choice import (
     ANTI,
-    DOMAINS,
-    HOSTNAME,
-    KIND,
-    MAX_SKEW,
-    MIN_DOMAINS,
-    SELF,
     SOFT,
+    move_counts,
 )
 from schedlab.scheduling.framework.class_cache import Cursor
 
@@ -100,23 +95,24 @@ class DomainCounts:
         self.entries = tuple(entries)
         size, number = nodes.size, len(self.entries)
         domains = [_domains(entry, nodes) for entry in self.entries]
-        width = max((count for _, count in domains), default=0)
-        self.doms = np.array([of for of, _ in domains], np.int32).reshape(number, size)
+        width = max((len(sizes) for _, sizes in domains), default=0)
+        self.doms = np.empty((number, size), np.int32)
         self.counts = np.zeros((number, width), np.int64)
         self.sizes = np.zeros((number, width), np.int64)
         self.params = np.zeros((number, 6), np.int64)
         self.eligible = np.ones((number, size), np.bool_)
         self._seen = np.zeros((number, size), np.int64)
         self.own = np.zeros(number, np.int64)
-        for e, (entry, (of, count)) in enumerate(zip(self.entries, domains, strict=True)):
-            row = self.params[e]
-            row[KIND], row[DOMAINS], row[MAX_SKEW] = entry.kind, count, entry.max_skew
-            row[MIN_DOMAINS], row[SELF] = entry.min_domains, entry.self_match
-            row[HOSTNAME] = entry.topology_key == HOSTNAME_LABEL
+        for e, (entry, (of, sizes)) in enumerate(zip(self.entries, domains, strict=True)):
+            count = len(sizes)
+            self.doms[e] = of
+            self.params[e] = (entry.kind, count, entry.max_skew, entry.min_domains,
+                              entry.self_match, entry.topology_key == HOSTNAME_LABEL)  # fmt: skip
             if entry.eligible is not None:
                 self.eligible[e] = entry.eligible[:size]
-            counted = of[self.eligible[e] & (of >= 0)]
-            self.sizes[e, :count] = np.bincount(counted, minlength=count)
+                counted = of[self.eligible[e] & (of >= 0)]
+                sizes = np.bincount(counted, minlength=count)
+            self.sizes[e, :count] = sizes
         self.arrays = (self.doms, self.counts, self.sizes, self.params)
         self._cursor = Cursor()
         self._cursor.outgrown(nodes)
@@ -136,9 +132,14 @@ class DomainCounts:
             for e, entry in enumerate(self.entries):
                 self._move(e, entry.sources, few)
         else:
-            many = np.unique(rows)
+            every = len(rows) == nodes.size
             for e, entry in enumerate(self.entries):
-                self._move_many(e, entry.sources, many)
+                now = np.zeros(len(rows), np.int64)
+                for column, weight in entry.sources:
+                    now += weight * (column if every else column[rows])
+                move_counts(
+                    rows, now, self.doms[e], self.eligible[e], self._seen[e], self.counts[e]
+                )
         return rows
 
     def _move(self, e: int, columns: tuple[tuple[Column, int], ...], rows: list[int]) -> None:
@@ -152,30 +153,19 @@ class DomainCounts:
                 counts[domain] += now - seen[row]
                 seen[row] = now
 
-    def _move_many(
-        self, e: int, columns: tuple[tuple[Column, int], ...], rows: NDArray[np.int32]
-    ) -> None:
-        now = np.zeros(len(rows), np.int64)
-        for column, weight in columns:
-            now += weight * column[rows]
-        keep = (self.doms[e, rows] >= 0) & self.eligible[e, rows]
-        rows, now = rows[keep], now[keep]
-        np.add.at(self.counts[e], self.doms[e, rows], now - self._seen[e, rows])
-        self._seen[e, rows] = now
 
-
-def _domains(entry: DomainEntry, nodes: NodeColumns) -> tuple[NDArray[np.int32], int]:
-    """Return the domain of each node and how many there are, as `NodeColumns.domains`."""
-    of, count = nodes.domains(entry.topology_key)
+def _domains(entry: DomainEntry, nodes: NodeColumns) -> Domains:
+    """Return the domains that an entry counts by."""
+    found = nodes.domains(entry.topology_key)
     if not entry.by_node():
-        return of, count
+        return found
     rows = np.arange(nodes.size, dtype=np.int32)
-    return np.where(of >= 0, rows, np.int32(-1)), nodes.size
+    return Domains(np.where(found.of >= 0, rows, np.int32(-1)), np.ones(nodes.size, np.int64))
 
 
 def keeps_single_nodes(entry: DomainEntry, nodes: NodeColumns) -> bool:
     """Return whether an entry rejects nodes one by one: each of its domains is a single node."""
     if entry.kind != ANTI:
         return False
-    of, count = nodes.domains(entry.topology_key)
-    return count > 1 and int((of >= 0).sum()) == count
+    sizes = nodes.domains(entry.topology_key).sizes
+    return len(sizes) > 1 and int(sizes.max()) == 1

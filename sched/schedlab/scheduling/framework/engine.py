@@ -26,17 +26,13 @@ from numpy.typing import NDArray
 from schedlab.api.objects import LabelSelector
 from schedlab.cluster.classes import PodClass
 from schedlab.cluster.state import ClusterState
+from schedlab.cluster.vocabulary import Vocabulary
 from schedlab.scheduling.base import Pod
-from schedlab.scheduling.framework.answers import Answers
+from schedlab.scheduling.framework.answers import Answers, AskedPlugins
 from schedlab.scheduling.framework.choice import (
-    ALL_KEYS,
     DOMAINS,
-    NODE_AFFINITY,
-    POD_AFFINITY,
     PREFERRED,
     SOFT,
-    SPREADING,
-    TAINTS,
     decide_nodes,
     place_run,
 )
@@ -49,7 +45,7 @@ from schedlab.scheduling.framework.interface import Cycle, Depends, Rows, depend
 from schedlab.scheduling.framework.node_part import NodePart, asks
 from schedlab.scheduling.framework.profiles import Profile
 from schedlab.scheduling.framework.ranking import MOST_GROUPS, NOTHING_BLOCKED, Layout, Ranking
-from schedlab.scheduling.framework.static_part import StaticPart, looks_at
+from schedlab.scheduling.framework.static_part import StaticPart, looks_anywhere, looks_at
 from schedlab.scheduling.framework.visiting import Visits
 from schedlab.scheduling.plugins.default_selector import default_selector
 from schedlab.scheduling.plugins.node_resources_fit import NodeResourcesFit
@@ -84,6 +80,11 @@ class Parts:
         self.profile = profile
         self.state = state
         self.domain_plugins = DomainPlugins(profile)
+        self.asked = AskedPlugins(profile)
+        self._anywhere = looks_anywhere(profile)
+        self._numbers: Vocabulary[tuple[object, ...]] = Vocabulary()  # short keys for long ones
+        self._static_keys: dict[int, tuple[object, ...]] = {}
+        self._node_keys: dict[int, tuple[object, ...]] = {}
         size = max(1, state.nodes.size)
         self._statics: LeastRecent[StaticPart] = LeastRecent(34 * size)
         self._nodes: LeastRecent[NodePart] = LeastRecent(16 * size)
@@ -92,14 +93,19 @@ class Parts:
 
     def static(self, pod: PodClass) -> tuple[tuple[object, ...], StaticPart]:
         """Return the static part of a class, up to date, and its key."""
-        key = looks_at(pod, self.profile)
+        key = self._static_keys.get(pod.id)
+        if key is None:
+            looks = (pod.id,) if self._anywhere else looks_at(pod)
+            key = self._static_keys[pod.id] = (self._numbers.add(("static", looks)),)
         found = self._statics.get(key, lambda: StaticPart(self.profile, pod, self.state))
         found.refresh(self.state.nodes)
         return key, found
 
     def node(self, pod: PodClass) -> tuple[tuple[object, ...], NodePart]:
         """Return the resource part of a class, up to date, and its key."""
-        key = asks(pod)
+        key = self._node_keys.get(pod.id)
+        if key is None:
+            key = self._node_keys[pod.id] = (self._numbers.add(("node", asks(pod))),)
         found = self._nodes.get(key, lambda: NodePart(self.profile, pod, self.state))
         return key, found
 
@@ -181,19 +187,18 @@ class Outlook:
                 pass  # the terms that its own pods will carry mean something from now on
         static_key, self.static = parts.static(pod)
         node_key, self.node = parts.node(pod)
-        self.node.refresh(state.nodes)
+        self.node.resize(state.nodes)
         found = parts.domain_plugins.entries(Cycle(state, pod))
         entries, nodes = found.entries, state.nodes
         self.domains = DomainCounts(entries, nodes) if entries else None
         if self.domains is not None:
             self._measure(self.domains)
-        self.answers = Answers(parts.profile, pod, state)
+        self.answers = Answers(parts.asked, pod, state)
         kinds = {entry.kind for entry in entries}
-        self.weights = np.zeros(5, np.int64)
-        self.weights[TAINTS], self.weights[NODE_AFFINITY] = self.static.weights
-        self.weights[SPREADING] = found.weight_spreading if SOFT in kinds else 0
-        self.weights[POD_AFFINITY] = found.weight_affinity if PREFERRED in kinds else 0
-        self.weights[ALL_KEYS] = found.all_keys
+        spreading = found.weight_spreading if SOFT in kinds else 0
+        near = found.weight_affinity if PREFERRED in kinds else 0
+        # in the order of choice.TAINTS, NODE_AFFINITY, SPREADING, POD_AFFINITY, ALL_KEYS
+        self.weights = np.array([*self.static.weights, spreading, near, found.all_keys], np.int64)
         self._ranking, self._blocked, self._alone = None, NOTHING_BLOCKED, []
         self._entries: tuple[NDArray[Any], ...] = NO_GROUP_ENTRIES
         self._own = NO_OWN
@@ -221,7 +226,7 @@ class Outlook:
                 return
             keys.append(entries[e].topology_key)
             doms.append(domains.doms[e])
-        version = (static_key, self.static.version, nodes.attributes.count, *keys)
+        version = (*static_key, self.static.version, nodes.attributes.count, *keys)
         layout = parts.layout(version, lambda: Layout(self.static, visits.order, doms))
         if not layout.pays:
             return
@@ -236,7 +241,7 @@ class Outlook:
         if self._alone:  # what these entries reject is kept by node, for this class alone
             own = self.pod.id
             self._blocked = np.zeros(nodes.size, np.bool_)
-        self._ranking = parts.ranking((version, node_key, own), lambda: Ranking(layout, nodes))
+        self._ranking = parts.ranking((*version, *node_key, own), lambda: Ranking(layout, nodes))
         self._kept = (
             self.node.codes, self.node.scores, self.static.ok, self.static.extra, self._blocked,
         )  # fmt: skip

@@ -6,19 +6,19 @@ share one `NodePart`, whatever their labels, tolerations and selectors.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 from numpy.typing import NDArray
 
-from schedlab.api.requests import nonzero_requests
 from schedlab.cluster.classes import PodClass
 from schedlab.cluster.nodes import NodeColumns
 from schedlab.cluster.state import ClusterState
 from schedlab.scheduling.framework.class_cache import Cursor
-from schedlab.scheduling.framework.filter_cache import request_arrays
-from schedlab.scheduling.framework.interface import Cycle, Rows, skips_score
+from schedlab.scheduling.framework.interface import Cycle, Rows
 from schedlab.scheduling.framework.kernels import LEAST, MOST, RATIO, refresh_kube
 from schedlab.scheduling.framework.profiles import Profile
-from schedlab.scheduling.plugins.node_resources import scored_resources
+from schedlab.scheduling.plugins.node_resources import scored_list
 from schedlab.scheduling.plugins.node_resources_balanced_allocation import (
     NodeResourcesBalancedAllocation,
 )
@@ -31,7 +31,7 @@ NO_ROWS: Rows = np.zeros(0, np.int64)
 
 def asks(pod: PodClass) -> tuple[object, ...]:
     """Return what of a class decides its `NodePart`."""
-    return pod.requests, nonzero_requests(pod.spec, pod_level=False)
+    return pod.requests, pod.scored
 
 
 class NodePart:
@@ -62,15 +62,20 @@ class NodePart:
         self._profile = profile
         self._cycle = Cycle(state, pod)
         self._cursor = Cursor()
-        self.refresh(state.nodes)
+        self.codes = self.scores = NO_ROWS
+        self.resize(state.nodes)
+
+    def resize(self, nodes: NodeColumns) -> None:
+        """Make room for new nodes and resources."""
+        if self._cursor.outgrown(nodes):
+            self.codes = np.empty(nodes.size, np.int64)
+            self.scores = np.empty(nodes.size, np.int64)
+            self.plan = (self._make_plan(nodes), self._request())
 
     def refresh(self, nodes: NodeColumns) -> None:
         """Bring verdicts and scores up to date."""
+        self.resize(nodes)
         cursor = self._cursor
-        if cursor.outgrown(nodes):
-            self.codes = np.zeros(nodes.size, np.int64)
-            self.scores = np.zeros(nodes.size, np.int64)
-            self.plan = (self._make_plan(nodes), self._request())
         if cursor.usage != nodes.usage.count:
             refresh_kube(
                 cursor.changed_usage(nodes),
@@ -90,25 +95,30 @@ class NodePart:
     def _make_plan(self, nodes: NodeColumns) -> NDArray[np.int64]:
         """Return what the class asks for in the layout of `kernels.refresh_kube`."""
         pod = self._cycle.pod_class
-        parts: list[NDArray[np.int64]] = [*request_arrays(self._profile.filters, pod, nodes)]
-        fit: list[NDArray[np.int64]] = [np.zeros(0, np.int64)] * 3
-        balanced, shape = fit[:2], fit[:2]
+        wanted: tuple[tuple[int, ...], ...] = ()
+        fit: list[tuple[int, int, int]] = []
+        balanced: list[tuple[int, int, int]] = []
+        shape: tuple[tuple[int, int], ...] = ()
         strategy = weight_fit = weight_balanced = 0
+        for filtering in self._profile.filters:
+            if isinstance(filtering, NodeResourcesFit):
+                wanted = filtering.wanted(pod, nodes)
         for plugin, weight in self._profile.scores:
             if isinstance(plugin, NodeResourcesFit):
-                scored = scored_resources(pod, nodes, plugin.args.resources, nonzero=True)
-                fit = [scored.rows, scored.asked, scored.weights]
-                points = np.array(plugin.args.shape, np.int64).reshape(-1, 2)
-                shape = [points[:, 0], points[:, 1] * SHAPE_FACTOR]
+                fit = scored_list(pod, nodes, plugin.args.resources, nonzero=True)
+                shape = tuple((x, y * SHAPE_FACTOR) for x, y in plugin.args.shape)
                 strategy, weight_fit = _STRATEGY[plugin.args.strategy], weight
             elif isinstance(plugin, NodeResourcesBalancedAllocation):
-                if not skips_score(plugin, self._cycle, NO_ROWS):
-                    scored = scored_resources(pod, nodes, plugin.resources, nonzero=False)
-                    balanced, weight_balanced = [scored.rows, scored.asked], weight
-        lengths = [len(parts[0]), len(fit[0]), len(balanced[0]), len(shape[0])]
-        head = np.array([*lengths, strategy, weight_fit, weight_balanced], np.int64)
-        rows = [head, *parts, *fit, *balanced, *shape]
-        plan = np.zeros((len(rows), max(len(row) for row in rows)), np.int64)
-        for i, row in enumerate(rows):
-            plan[i, : len(row)] = row
-        return plan
+                balanced = scored_list(pod, nodes, plugin.resources, nonzero=False)
+                weight_balanced = weight if any(amount for _, amount, _ in balanced) else 0
+        head = (len(wanted), len(fit), len(balanced), len(shape), strategy, weight_fit,
+                weight_balanced)  # fmt: skip
+        rows = [head, *_columns(wanted, 2), *_columns(fit, 3), *_columns(balanced, 2),
+                *_columns(shape, 2)]  # fmt: skip
+        width = max(map(len, rows))
+        return np.array([(*row, *[0] * (width - len(row))) for row in rows], np.int64)
+
+
+def _columns(part: Sequence[tuple[int, ...]], count: int) -> list[tuple[int, ...]]:
+    """Return the first *count* columns of a table; empty ones where it has no row."""
+    return list(zip(*part, strict=True))[:count] if part else [()] * count

@@ -29,11 +29,16 @@ def of_upstream(plugin: object) -> bool:
     return type(plugin).__module__.startswith(OF_UPSTREAM)
 
 
-def looks_at(pod: PodClass, profile: Profile) -> tuple[object, ...]:
-    """Return what of a class the STATIC plugins look at; a user's plugin may look at anything."""
-    for plugin in (*profile.filters, *(scorer for scorer, _ in profile.scores)):
-        if depends_on(plugin) is Depends.STATIC and not of_upstream(plugin):
-            return (pod.id,)
+def looks_anywhere(profile: Profile) -> bool:
+    """Return whether there are STATIC plugins that may look at anything: users' own."""
+    return any(
+        depends_on(plugin) is Depends.STATIC and not of_upstream(plugin)
+        for plugin in (*profile.filters, *(scorer for scorer, _ in profile.scores))
+    )
+
+
+def looks_at(pod: PodClass) -> tuple[object, ...]:
+    """Return what of a class upstream's STATIC plugins look at."""
     spec = pod.spec
     affinity = spec.affinity.node_affinity if spec.affinity is not None else None
     images = tuple(c.image for c in (*spec.init_containers, *spec.containers))

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from schedlab.api.requests import nonzero_requests
 from schedlab.cluster.classes import PodClass
 from schedlab.cluster.nodes import NodeColumns
 from schedlab.cluster.vocabulary import CPU, EPHEMERAL_STORAGE, MEMORY
@@ -46,22 +45,26 @@ def scored_resources(
     not count. With *nonzero* cpu and memory count as upstream's 100m and 200Mi where a container
     asks for nothing.
     """
+    found = scored_list(pod, nodes, resources, nonzero=nonzero)
+    rows, amounts, weights = np.array(found, np.int64).reshape(-1, 3).T
+    return ScoredResources(rows, amounts, weights)
+
+
+def scored_list(
+    pod: PodClass, nodes: NodeColumns, resources: Sequence[tuple[str, int]], *, nonzero: bool
+) -> list[tuple[int, int, int]]:
+    """Return `scored_resources` as a list of (row, amount, weight)."""
     asked = dict(pod.requests)
-    least = nonzero_requests(pod.spec, pod_level=False) if nonzero else (0, 0)
-    rows, amounts, weights = [], [], []
+    least = pod.scored if nonzero else (0, 0)
+    found = []
     for name, weight in resources:
         row = nodes.resources.get(name)
         if row < 0 or row >= len(nodes.allocatable):
             continue
         amount = least[row] if nonzero and row in (CPU, MEMORY) else asked.get(row, 0)
-        if amount == 0 and row > EPHEMERAL_STORAGE:
-            continue
-        rows.append(row)
-        amounts.append(amount)
-        weights.append(weight)
-    return ScoredResources(
-        np.array(rows, np.int64), np.array(amounts, np.int64), np.array(weights, np.int64)
-    )
+        if amount or row <= EPHEMERAL_STORAGE:
+            found.append((row, amount, weight))
+    return found
 
 
 def used_and_capacity(
