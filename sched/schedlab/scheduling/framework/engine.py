@@ -205,6 +205,7 @@ class Outlook:
         self._slow = not found.exact or (self.answers.any and not self.answers.folds)
         self._codes, self._scores = self.node.codes, self.node.scores
         if self.answers.folds:
+            self.node.refresh(nodes)
             self._codes, self._scores = self._codes.copy(), self._scores.copy()
             every = np.arange(nodes.size, dtype=np.int64)
             self.answers.fold(every, self.node, self._codes, self._scores)
