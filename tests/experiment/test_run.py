@@ -154,6 +154,17 @@ def test_code_is_followed_to_the_modules_beside_it(tmp_path):
     assert sorted(found) == ["code/far.py", "code/mine.py", "code/near.py"]
 
 
+def test_plugins_that_a_configuration_names_are_code_too(tmp_path):
+    (tmp_path / "conf").mkdir()
+    (tmp_path / "conf" / "own.py").write_text("import near\n")
+    (tmp_path / "conf" / "near.py").touch()
+    config = {"profiles": [{"plugins": {"score": {"enabled": [{"name": "own.py:Own"}]}}}]}
+    (tmp_path / "conf" / "c.yaml").write_text(yaml.safe_dump(config))
+    for given, base in (("conf/c.yaml", tmp_path), (config, tmp_path / "conf")):
+        spec = SchedulerSpec(name="k", use="kube-scheduler", options={"config": given})
+        assert sorted(code_files(spec, base)) == ["code/near.py", "code/own.py"]
+
+
 def test_ids_do_not_depend_on_where_files_lie(tmp_path):
     found = []
     for place in ("a", "b/c"):

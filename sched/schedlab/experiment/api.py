@@ -5,14 +5,17 @@ from __future__ import annotations
 import copy
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from schedlab.controlplane.config import ControlPlaneConfig
+from schedlab.controlplane.simulation import Simulation
 from schedlab.controlplane.simulation import simulate as simulate_one
 from schedlab.errors import InputError
 from schedlab.experiment.build import SCHEDULER_NAME
 from schedlab.experiment.config import Experiment
+from schedlab.experiment.replay import Remake, Wrap
 from schedlab.experiment.results import Results, joined
 from schedlab.experiment.run import make_plan, run_plan
 from schedlab.experiment.settings import Setting
@@ -149,6 +152,20 @@ def simulate(
         "sample_period": f"{period_us}us",
     }
     runs: list[RunDir] = []
+    remakes: dict[Path, Remake] = {}
+
+    def remade(seed: int, make: Callable[[], Scheduler], wrap: Wrap) -> Simulation:
+        nodes = _cluster_of(cluster, seed)
+        return Simulation(
+            nodes,
+            _workload_of(workload, nodes, seed),
+            {SCHEDULER_NAME: wrap(make())},
+            config=config,
+            seed=seed,
+            until_us=until_us,
+            sample_period_us=period_us,
+        )
+
     for seed in range(seeds) if isinstance(seeds, int) else seeds:
         nodes = _cluster_of(cluster, seed)
         work = _workload_of(workload, nodes, seed)
@@ -175,7 +192,8 @@ def simulate(
                     laps=watch.laps,
                 )
             )
-    results = Results(runs, name=name)
+            remakes[runs[-1].path] = partial(remade, seed, make)
+    results = Results(runs, name=name, remakes=remakes)
     return results if out is not None else results.removing(folder)
 
 

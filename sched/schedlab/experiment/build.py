@@ -10,12 +10,14 @@ import ast
 import hashlib
 import importlib.util
 import json
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache, lru_cache
 from pathlib import Path
 from typing import Any, Final
 
+from schedlab.api.yaml_loader import load_documents
 from schedlab.errors import InputError
 from schedlab.experiment.config import Experiment, SchedulerSpec, Source, validate_experiment
 from schedlab.experiment.matrix import Scenario, located
@@ -32,6 +34,7 @@ from schedlab.workload.stream import Cluster, Workload
 
 SCHEDULER_NAME: Final = "default-scheduler"
 """The ``schedulerName`` under which the compared scheduler stands in the cluster."""
+_PATH_TO_CLASS: Final = re.compile(r"[\w./-]+:[A-Za-z_]\w*")
 _NOT_OF_A_RUN: Final = ("description", "metrics", "baseline")
 
 
@@ -172,23 +175,38 @@ def _texts(value: Any) -> Iterator[str]:
 
 
 def code_files(scheduler: SchedulerSpec, base: Path) -> dict[str, Path]:
-    """Return the files of a user's own scheduler: its module and what that imports beside it."""
-    if scheduler.use in SCHEDULERS:
-        return {}
-    module, colon, _ = scheduler.use.rpartition(":")
-    if not colon:
-        return {}
-    if module.endswith(".py"):
-        path = base / module
-    else:
-        try:
-            spec = importlib.util.find_spec(module)
-        except (ImportError, ValueError):
-            return {}  # load_scheduler says what is wrong
-        path = Path(spec.origin) if spec is not None and spec.origin else Path()
+    """Return the files of a user's own scheduler or plugins, with what those import beside them."""
+    named = [] if scheduler.use in SCHEDULERS else [(scheduler.use, base)]
+    named += _own_plugins(scheduler.options.get("config"), base)
     found: dict[str, Path] = {}
-    _follow(path, found)
+    for name, folder in named:
+        module, colon, _ = name.rpartition(":")
+        if colon:
+            _follow(_module_file(module, folder), found)
     return {f"code/{name}": path for name, path in found.items()}
+
+
+def _own_plugins(config: Any, base: Path) -> list[tuple[str, Path]]:
+    """Return the plugins that a KubeSchedulerConfiguration names by a path, and its directory."""
+    if isinstance(config, str):
+        path = base / config
+        if not path.is_file():
+            return []  # load_scheduler says what is wrong
+        documents = load_documents(path.read_text(encoding="utf-8"), config)
+        return [
+            entry for document, _ in documents for entry in _own_plugins([document], path.parent)
+        ]
+    return [(text, base) for text in _texts(config) if _PATH_TO_CLASS.fullmatch(text)]
+
+
+def _module_file(module: str, folder: Path) -> Path:
+    if module.endswith(".py"):
+        return folder / module
+    try:
+        spec = importlib.util.find_spec(module)
+    except (ImportError, ValueError):
+        return Path()  # load_scheduler says what is wrong
+    return Path(spec.origin) if spec is not None and spec.origin else Path()
 
 
 def _follow(path: Path, found: dict[str, Path]) -> None:

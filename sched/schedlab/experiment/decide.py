@@ -220,7 +220,7 @@ class _Decider:
         if row in self._nominated:
             self._state.nominated[row] = self._nominated[row]
         found = evaluate(profile, cycle)
-        line |= _evaluated(profile, cycle, found)
+        line |= evaluated(profile, cycle, found)
         chosen = self._choose(pod, found, line)
         if chosen < 0:
             chosen, cycle = self._preempt(framework, cycle, found, line)
@@ -342,8 +342,8 @@ def _of_preemption(
     return own
 
 
-def _evaluated(profile: Profile, cycle: Cycle, found: Evaluation) -> Line:
-    """Return what the evaluation found, in the words of the recorded decisions."""
+def evaluated(profile: Profile, cycle: Cycle, found: Evaluation) -> Line:
+    """Return what an evaluation found, in the words of the recorded decisions."""
     names = cycle.nodes.names
     line: Line = {"prefilter_reject": None}
     if found.rejection is not None:

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
+    from schedlab.experiment.replay import Remake
+
 INDEX: Final = "experiment.yaml"
 """File at the root of an experiment's results: what was asked, and which runs belong to it."""
 KINDS: Final[dict[str, str]] = {
@@ -57,6 +59,8 @@ class Results:
         What `compare` shows unless told otherwise; empty = the usual ones.
     baseline : str or None
         The scheduler that others are compared to; None = the first one.
+    remakes : dict of Path to callable
+        What makes a run again, by its directory, where that is known (see `explain`).
     """
 
     def __init__(
@@ -66,8 +70,10 @@ class Results:
         name: str = "",
         metrics: Sequence[str] = (),
         baseline: str | None = None,
+        remakes: Mapping[Path, Remake] | None = None,
     ) -> None:
         self._runs = Runs(runs)
+        self.remakes = dict(remakes or {})
         self.name = name
         self.metrics = tuple(metrics)
         self.baseline = baseline
@@ -286,6 +292,51 @@ class Results:
         )
         raise InputError("run", found=found, expected=f"a run that is there, such as {known}")
 
+    def explain(
+        self,
+        pod: str,
+        *,
+        attempt: int | None = None,
+        scenario: str | None = None,
+        scheduler: str | None = None,
+        seed: int | None = None,
+        base: str | Path | None = None,
+    ) -> pd.DataFrame:
+        """Return what every plugin said of every node when a pod was decided on.
+
+        The run is made again up to that decision. All nodes are looked at, even where the
+        scheduler stopped its search earlier (``percentageOfNodesToScore``). A scheduler without
+        plugins is explained by the filters that ``view.feasible`` asks.
+
+        Parameters
+        ----------
+        pod : str
+            ``namespace/name``, the name, or how one of them starts.
+        attempt : int, optional
+            Which attempt to schedule it; the last one by default.
+        scenario, scheduler, seed : optional
+            Which run: the first one by default.
+        base : str or Path, optional
+            For results from `load`: the directory to which paths in the experiment are relative;
+            the current one by default.
+
+        Returns
+        -------
+        DataFrame
+            One row per node and plugin, see `schedlab.experiment.explain.table_of`.
+
+        Raises
+        ------
+        InputError
+            There is no such run, pod or attempt, or the run can't be made again.
+        """
+        from schedlab.experiment.explain import table_of
+        from schedlab.experiment.replay import decision_in, remake_run
+
+        run = self.run(scenario=scenario, scheduler=scheduler, seed=seed)
+        remake = self.remakes.get(run.path) or remake_run(run, Path(base or "."))
+        return table_of(decision_in(run, remake, pod, attempt))
+
     def report(self, path: str | Path) -> Path:
         """Write everything into one HTML file and return its path."""
         from schedlab.report.html_report import write_report
@@ -399,6 +450,7 @@ def joined(parts: Sequence[tuple[str, Results]]) -> Results:
         name=" + ".join(dict.fromkeys(names)),
         metrics=tuple(dict.fromkeys(name for _, part in parts for name in part.metrics)),
         baseline=baselines.pop() if len(baselines) == 1 else None,
+        remakes={path: remake for _, part in parts for path, remake in part.remakes.items()},
     )
 
 

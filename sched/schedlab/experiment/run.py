@@ -11,6 +11,7 @@ import warnings
 from collections.abc import Generator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -31,6 +32,7 @@ from schedlab.experiment.config import Experiment, Source, read_source
 from schedlab.experiment.interrupts import interrupts_held
 from schedlab.experiment.matrix import Scenario, located, scenarios
 from schedlab.experiment.progress import FINISHED, RUNNING, Board
+from schedlab.experiment.replay import remake_spec
 from schedlab.experiment.results import Results, write_index
 from schedlab.experiment.settings import Setting
 from schedlab.record.rundir import (
@@ -254,6 +256,7 @@ def run_plan(
         name=experiment.name,
         metrics=experiment.metrics,
         baseline=experiment.baseline,
+        remakes={run.path: partial(remake_spec, plan.runs[row]) for row, run in finished.items()},
     )
 
 
