@@ -77,6 +77,8 @@ class AskedPlugins:
         Scorers to ask, with their weights.
     all_scores : tuple of (plugin, int)
         Those and the ones that only the compiled choice normalises.
+    places : dict of str to int
+        Name of a filter -> its index in the profile.
     """
 
     def __init__(self, profile: Profile) -> None:
@@ -93,6 +95,7 @@ class AskedPlugins:
             for plugin, weight in profile.scores
             if not isinstance(plugin, COMPILED[:2]) and not _is_fixed(plugin)
         )
+        self.places = {plugin.name: place for place, plugin in enumerate(profile.filters)}
 
 
 class Answers:
@@ -138,7 +141,7 @@ class Answers:
                 for plugin, _ in self._scores
             )
         )
-        self._places = {plugin.name: place for place, plugin in enumerate(profile.filters)}
+        self._places = asked.places
         self._codes: dict[str, NDArray[np.int64]] = {}
         self._raw: dict[str, Scores] = {}
         self._cursor = Cursor()
