@@ -45,6 +45,7 @@ from schedlab.scheduling.framework.preemption_kernel import (
 from schedlab.scheduling.framework.profiles import Profile
 from schedlab.scheduling.plugins.default_preemption import NO_VICTIMS as NO_VICTIMS_FOUND
 from schedlab.scheduling.plugins.default_preemption import collected, helpful, is_upstreams
+from schedlab.scheduling.plugins.dynamic_resources import DynamicResources
 from schedlab.scheduling.plugins.node_resources_fit import NodeResourcesFit
 
 Column = NDArray[np.int64]
@@ -96,7 +97,11 @@ class Asked:
         """Return the filters that PreFilter left; None where NodeResourcesFit isn't one of them."""
         if found.rejection is not None:
             return None
-        left = [(i, p) for i, p in enumerate(profile.filters) if p.name not in found.skip_filter]
+        left = [
+            (i, plugin)
+            for i, plugin in enumerate(profile.filters)
+            if plugin.name not in found.skip_filter and type(plugin) is not DynamicResources
+        ]  # DynamicResources lets every node pass, also where nobody asked whether it skips
         fits = [(i, p) for i, p in left if type(p) is NodeResourcesFit]
         if len(fits) != 1:
             return None
