@@ -143,7 +143,7 @@ class ClassTable:
         """
         devices = device_request(annotations) if annotations else None
         text = self._text(spec)
-        kept = self._projected(labels or {})
+        kept = self.projected(labels or {})
         granted = ""
         if status is not None and (status.container_statuses or status.init_container_statuses):
             granted = status.model_dump_json(
@@ -173,7 +173,8 @@ class ClassTable:
             self._by_key[key] = known
         return known
 
-    def _projected(self, labels: Mapping[str, str]) -> dict[str, str]:
+    def projected(self, labels: Mapping[str, str]) -> dict[str, str]:
+        """Return those of a pod's labels that part classes; the others are left out for good."""
         left_out = UNIQUE_LABELS.intersection(labels) - self._mentioned
         self._left_out |= left_out
         return {k: v for k, v in labels.items() if k not in left_out}
@@ -228,6 +229,9 @@ def selector_keys(spec: PodSpec) -> Iterator[str]:
             terms = [weighted.pod_affinity_term for weighted in preferred]
             terms += side.required_during_scheduling_ignored_during_execution
             selectors += [term.label_selector for term in terms]
+            for term in terms:
+                yield from term.match_label_keys
+                yield from term.mismatch_label_keys
     for selector in selectors:
         if selector is not None:
             yield from selector.match_labels

@@ -8,7 +8,7 @@ template, not once per pod. What the model can't take is refused here, with the 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -32,7 +32,7 @@ from schedlab.api.objects import (
 from schedlab.api.pods import PreemptionPolicy
 from schedlab.api.requests import pod_requests
 from schedlab.api.unmodelled import reject_unmodelled
-from schedlab.cluster.classes import ClassTable, PodClass
+from schedlab.cluster.classes import ClassTable, PodClass, selector_keys
 from schedlab.errors import InputError
 from schedlab.sim.distributions import Distribution
 from schedlab.workload.annotations import pod_duration, pod_estimate_us
@@ -50,6 +50,7 @@ AnyPodAffinity = TypeVar("AnyPodAffinity", PodAffinity, PodAntiAffinity)
 
 SPREAD_OWNERS = frozenset({"ReplicationController", "ReplicaSet", "StatefulSet"})
 """Controllers whose selectors default spreading follows."""
+NO_OWNER = ("", "")
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +104,7 @@ class Admission:
         for found in priority_classes:
             self.add_priority_class(found)
         self.namespaces = {"default", "kube-system", "kube-public", "kube-node-lease", *namespaces}
-        self._memo: dict[tuple[int, str], tuple[PodTemplate, Admitted]] = {}
+        self._memo: dict[tuple[object, ...], tuple[PodTemplate, Admitted]] = {}
 
     def add_priority_class(self, found: PriorityClass) -> None:
         """Make a priority class known."""
@@ -135,7 +136,15 @@ class Admission:
                 expected=f"a namespace of the cluster: {', '.join(sorted(self.namespaces))}",
             )
 
-    def admit(self, template: PodTemplate, namespace: str, where: str) -> Admitted:
+    def admit(
+        self,
+        template: PodTemplate,
+        namespace: str,
+        where: str,
+        *,
+        owner: tuple[str, str] = NO_OWNER,
+        labels: Mapping[str, str] | None = None,
+    ) -> Admitted:
         """Return what becomes of pods of *template*.
 
         Parameters
@@ -146,6 +155,10 @@ class Admission:
             Namespace of the pods.
         where : str
             The object that holds the template, for errors: ``Deployment/web``.
+        owner : tuple of (str, str), optional
+            Kind and name of the controller of the pods, where default spreading follows it.
+        labels : mapping of str to str, optional
+            What their controller adds to the labels of the template.
 
         Raises
         ------
@@ -153,13 +166,18 @@ class Admission:
             The namespace or the priority class is unknown, a field is not modelled, or a pod that
             ends is to be restarted for ever.
         """
-        memo = self._memo.get((id(template), namespace))
+        key: tuple[object, ...] = (id(template), namespace, owner)
+        added = self._classes.projected(labels) if labels else {}
+        if added:
+            key = (*key, *added.items())
+        memo = self._memo.get(key)
         if memo is not None:
             return memo[1]
+        every = {**template.metadata.labels, **added}
         self._check_namespace(namespace, where)
         try:
             self._refuse(template)
-            spec = self._defaulted(template.spec, template.metadata.labels)
+            spec = self._defaulted(template.spec, every)
             duration = pod_duration(template.metadata.annotations)
             estimate_us = pod_estimate_us(template.metadata.annotations)
         except InputError as error:
@@ -175,13 +193,14 @@ class Admission:
                 namespace,
                 spec,
                 spec.priority or 0,
-                labels=template.metadata.labels,
+                labels=every,
+                owner=owner,
                 annotations=template.metadata.annotations,
             )
         except InputError as error:
             raise _located(error, where) from None
         admitted = Admitted(pod_class, duration, estimate_us)
-        self._memo[id(template), namespace] = (template, admitted)  # keeps the id alive
+        self._memo[key] = (template, admitted)  # keeps the id alive
         return admitted
 
     def admit_pod(self, pod: Pod) -> PodClass:
@@ -273,8 +292,26 @@ def spread_owner(pod: Pod) -> tuple[str, str]:
     for owner in pod.metadata.owner_references:
         if owner.controller and owner.kind in SPREAD_OWNERS:
             wanted = "v1" if owner.kind == "ReplicationController" else "apps/v1"
-            return (owner.kind, owner.name) if owner.api_version == wanted else ("", "")
-    return "", ""
+            return (owner.kind, owner.name) if owner.api_version == wanted else NO_OWNER
+    return NO_OWNER
+
+
+def selected_labels(found: ApiObject | PodTemplate) -> Iterator[str]:
+    """Yield the labels of pods that an object's selectors look at, its pods' own among them.
+
+    A label that parts classes has to be known before the first class is made without it.
+    """
+    spec = found.spec if isinstance(found, PodTemplate) else getattr(found, "spec", None)
+    selector = getattr(spec, "selector", None)
+    if isinstance(selector, LabelSelector):
+        yield from selector.match_labels
+        yield from (condition.key for condition in selector.match_expressions)
+    elif isinstance(selector, Mapping):
+        yield from selector
+    template = getattr(spec, "template", None)
+    of_pods = template.spec if isinstance(template, PodTemplate) else spec
+    if isinstance(of_pods, PodSpec):
+        yield from selector_keys(of_pods)
 
 
 def _with_requests(spec: PodSpec) -> PodSpec:

@@ -7,9 +7,11 @@ loses the work and not the task.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from schedlab.api.objects import PodTemplate
 from schedlab.cluster.pods import PodTable
-from schedlab.controlplane.admission import Admission
+from schedlab.controlplane.admission import NO_OWNER, SPREAD_OWNERS, Admission
 from schedlab.rng import Draws, entity_key
 
 _SUFFIX = "bcdfghjklmnpqrstvwxz2456789"
@@ -43,6 +45,7 @@ class PodFactory:
         item: str,
         ordinal: int,
         past: int,
+        labels: Mapping[str, str] | None = None,
     ) -> int:
         """Return the row of a new pod.
 
@@ -58,14 +61,17 @@ class PodFactory:
             Logical replica within *item*.
         past : int
             How many pods this replica had before.
+        labels : mapping of str to str, optional
+            What the controller adds to the labels of the template.
         """
         pods = self._pods
-        admitted = self._admission.admit(template, namespace, owner)
+        kind, _, name = owner.partition("/")
+        spread = (kind, name) if kind in SPREAD_OWNERS else NO_OWNER
+        admitted = self._admission.admit(template, namespace, owner, owner=spread, labels=labels)
         key = entity_key(item, ordinal)
         duration = -1
         if admitted.duration is not None:
             duration = admitted.duration.quantile(self._durations.uniform(key))
-        name = owner.partition("/")[2]
         return pods.add(
             f"{namespace}/{name}-{self._suffix(key, past)}",
             pod_class=admitted.pod_class.id,

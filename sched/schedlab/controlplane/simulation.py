@@ -19,7 +19,7 @@ from schedlab.cluster.pods import PodTable
 from schedlab.cluster.state import ClusterState
 from schedlab.cluster.vocabulary import CPU, ResourceNames, Vocabulary
 from schedlab.controlplane import results
-from schedlab.controlplane.admission import Admission
+from schedlab.controlplane.admission import Admission, selected_labels
 from schedlab.controlplane.apiserver import ApiServer
 from schedlab.controlplane.config import ControlPlaneConfig
 from schedlab.controlplane.controllers.deployment import DeploymentController
@@ -131,6 +131,9 @@ class Simulation:
         draws: Draws,
     ) -> None:
         calendar, api, pods = self.calendar, self.api, self.pods
+        writes = (write.object for write in self._workload.objects)
+        for found in (*self._cluster.objects, *writes, *self._workload.templates):
+            pods.classes.mention(selected_labels(found))
         factory = PodFactory(pods, admission, draws.stream("pods"))
         controllers = draws.stream("controllers")
         self.submitter = Submitter(

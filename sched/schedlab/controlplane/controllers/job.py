@@ -30,6 +30,17 @@ class _Run:
     reported: tuple[int, int, int] = (0, 0, 0)
     reporting: bool = False
 
+    @property
+    def labels(self) -> dict[str, str]:
+        """What the controller adds to the labels of the pods."""
+        name, uid = self.stored.object.metadata.name, str(self.stored.uid)
+        return {
+            "batch.kubernetes.io/job-name": name,
+            "job-name": name,
+            "batch.kubernetes.io/controller-uid": uid,
+            "controller-uid": uid,
+        }
+
 
 class JobController:
     """Runs every Job to its end."""
@@ -127,6 +138,8 @@ class JobController:
         self._report(run, job)
 
     def _create(self, run: _Run, job: Job) -> None:
+        labels = run.labels
+
         def make(ordinal: int, past: int) -> int:
             return self._factory.make(
                 job.spec.template,
@@ -135,6 +148,7 @@ class JobController:
                 item=run.stored.item,
                 ordinal=ordinal,
                 past=past,
+                labels=labels,
             )
 
         for pod in run.replicas.create(self._wanted(run), run.succeeded, make):
