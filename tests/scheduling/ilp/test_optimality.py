@@ -75,7 +75,7 @@ def problems(draw):
     )
 
 
-def solved(problem, objective, solver="cp-sat"):
+def solved(problem, objective, solver="auto"):
     state, waiting, positions = as_cluster(problem)
     before = (state.nodes.requested.copy(), dict(state.node_of))
     model = build_model(
@@ -96,11 +96,12 @@ def solved(problem, objective, solver="cp-sat"):
     return result, tuple(where)
 
 
+@pytest.mark.parametrize("solver", ["auto", "cp-sat"])
 @pytest.mark.parametrize("objective", ["placed", "placed+disruption", "placed,evictions,nodes"])
 @settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
 @given(problem=problems())
-def test_nothing_is_better(problem, objective):
-    result, where = solved(problem, objective)
+def test_nothing_is_better(problem, objective, solver):
+    result, where = solved(problem, objective, solver)
     if result.status is Status.NO_PODS:
         return
     assert result.status is Status.OPTIMAL

@@ -201,3 +201,24 @@ def tiers_of(groups: Sequence[Group]) -> tuple[Ints, Ints]:
     index = {priority: i for i, priority in enumerate(priorities)}
     tier = np.array([index[group.pod_class.priority] for group in groups], np.int64)
     return np.array(priorities, np.int64), tier
+
+
+def groups_of(model: AssignmentModel, tier: int | None) -> list[int]:
+    """Return the groups of a tier and above."""
+    if tier is None:
+        return list(range(len(model.groups)))
+    return np.flatnonzero(model.tier <= tier).tolist()
+
+
+def disruption_of(model: AssignmentModel, x: Ints, tier: int | None = None) -> int:
+    """Return the disruption of a placement: 1 for an eviction, 2 for a move."""
+    groups = groups_of(model, tier)
+    stay = np.minimum(x, model.running)
+    displaced = (model.running - stay)[groups].sum(axis=1)
+    unplaced = model.demand[groups] - x[groups].sum(axis=1)
+    return int((2 * displaced - np.minimum(displaced, unplaced)).sum())
+
+
+def placed_of(model: AssignmentModel, x: Ints, tier: int | None = None) -> int:
+    """Return how many pods of a tier and above a placement places."""
+    return int(x[groups_of(model, tier)].sum())

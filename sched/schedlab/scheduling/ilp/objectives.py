@@ -32,7 +32,7 @@ from schedlab.api.invalid import nearest
 from schedlab.errors import InputError
 from schedlab.scheduling.ilp.formulation import Formulation, added
 from schedlab.scheduling.ilp.linear import Expression
-from schedlab.scheduling.ilp.model import AssignmentModel, Ints
+from schedlab.scheduling.ilp.model import AssignmentModel, groups_of
 
 Spec = str | Mapping[str, int]
 """One entry of an objective."""
@@ -127,7 +127,7 @@ def _unknown(name: str, known: list[str]) -> InputError:
 def expression_of(step: Step, form: Formulation) -> Expression:
     """Return a level as an expression over the columns of a formulation, adding what it needs."""
     if step.name == "placed":
-        groups = _groups(form.model, step.tier)
+        groups = groups_of(form.model, step.tier)
         return Expression(*form.total(groups))
     if step.name == "disruption":
         return _disruption(form, step.tier)
@@ -144,20 +144,13 @@ def expression_of(step: Step, form: Formulation) -> Expression:
     return SINGLE[step.name](form)
 
 
-def _groups(model: AssignmentModel, tier: int | None) -> list[int]:
-    """Return the groups of a tier and above."""
-    if tier is None:
-        return list(range(len(model.groups)))
-    return np.flatnonzero(model.tier <= tier).tolist()
-
-
 def _displaced(form: Formulation, groups: list[int]) -> Expression:
     columns, ones = form.staying(groups)
     return Expression(columns, [-k for k in ones], int(form.model.running[groups].sum()))
 
 
 def _disruption(form: Formulation, tier: int | None) -> Expression:
-    groups = _groups(form.model, tier)
+    groups = groups_of(form.model, tier)
     displaced = _displaced(form, groups)
     gone = [form.evicted(g) for g in groups if form.model.groups[g].running]
     return Expression(
@@ -168,7 +161,7 @@ def _disruption(form: Formulation, tier: int | None) -> Expression:
 
 
 def _moves(form: Formulation) -> Expression:
-    groups = _groups(form.model, None)
+    groups = groups_of(form.model, None)
     displaced = _displaced(form, groups)
     gone = [form.evicted(g) for g in groups if form.model.groups[g].running]
     return Expression(
@@ -280,23 +273,9 @@ def _fragmentation(form: Formulation) -> Expression:
     return Expression(columns, weights)
 
 
-def disruption_of(model: AssignmentModel, x: Ints, tier: int | None = None) -> int:
-    """Return the disruption of a placement: 1 for an eviction, 2 for a move."""
-    groups = _groups(model, tier)
-    stay = np.minimum(x, model.running)
-    displaced = (model.running - stay)[groups].sum(axis=1)
-    unplaced = model.demand[groups] - x[groups].sum(axis=1)
-    return int((2 * displaced - np.minimum(displaced, unplaced)).sum())
-
-
-def placed_of(model: AssignmentModel, x: Ints, tier: int | None = None) -> int:
-    """Return how many pods of a tier and above a placement places."""
-    return int(x[_groups(model, tier)].sum())
-
-
 SINGLE: dict[str, Callable[[Formulation], Expression]] = {
     "disruption": lambda form: _disruption(form, None),
-    "evictions": lambda form: _displaced(form, _groups(form.model, None)),
+    "evictions": lambda form: _displaced(form, groups_of(form.model, None)),
     "moves": _moves,
     "nodes": _nodes,
     "cost": _cost,

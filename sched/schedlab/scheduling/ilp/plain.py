@@ -1,29 +1,42 @@
 """Problems of resources, masks and tiers alone: local search from below, bounds from above.
 
 For each level the search looks for a better placement and the bounds for a proof that there is
-none, in turn, until they meet or the level's share of the time is used. No integer program is
-solved: on such problems the pair was measured far ahead of CP-SAT from a few hundred unknowns on.
-What it leaves open is tried by the backend.
+none, in turn, until they meet or the level's share of the time is used. On such problems the pair
+was measured far ahead of CP-SAT from a few hundred unknowns on. What it leaves open, an integer
+program tries, of which the pods that stay anyway are no part.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 import numpy as np
 
+from schedlab.scheduling.ilp.backend import Backend, Goal
 from schedlab.scheduling.ilp.budget import TimeBudget
-from schedlab.scheduling.ilp.model import AssignmentModel, Ints
-from schedlab.scheduling.ilp.objectives import Step, disruption_of, placed_of
+from schedlab.scheduling.ilp.formulation import Formulation
+from schedlab.scheduling.ilp.linear import INFINITY
+from schedlab.scheduling.ilp.model import (
+    AssignmentModel,
+    Bools,
+    Ints,
+    disruption_of,
+    placed_of,
+    tiers_of,
+)
+from schedlab.scheduling.ilp.objectives import Step, expression_of
 from schedlab.scheduling.ilp.patterns import Packing, PatternBound
 from schedlab.scheduling.ilp.result import Level
 from schedlab.scheduling.ilp.search import LocalSearch
 
-SEARCHED = ("placed", "disruption")
-"""Objectives that the search knows."""
 FIRST_LOOK = 0.25
 """Share of a level's time that the search may take before the bounds have their turn."""
+SMALL = 4000
+"""Unknowns up to which an integer program is tried on what is open."""
+
+MakeBackend = Callable[[Formulation], Backend]
 
 
 def searchable(model: AssignmentModel, steps: Sequence[Step]) -> bool:
@@ -48,13 +61,24 @@ class PlainSolver:
         An admissible placement.
     budget : TimeBudget
         The time of the whole solve.
+    make_backend : callable
+        Returns a `Backend` for a formulation.
     """
 
-    def __init__(self, model: AssignmentModel, x: Ints, budget: TimeBudget) -> None:
+    def __init__(
+        self,
+        model: AssignmentModel,
+        x: Ints,
+        budget: TimeBudget,
+        make_backend: MakeBackend,
+    ) -> None:
         self.model = model
         self.budget = budget
         self.search = LocalSearch(model, x, budget)
-        self._floors: list[tuple[int, int]] = []
+        self._make_backend = make_backend
+        self._done: list[Level] = []
+        self._tiers: list[int] = []
+        self._held = np.zeros(model.mask.shape, np.int64)
 
     def level(self, step: Step, next_: Step | None, seconds: float) -> Level:
         """Solve one level within some time, those before it held.
@@ -70,85 +94,92 @@ class PlainSolver:
             Time at most.
         """
         tier = len(self.model.priorities) - 1 if step.tier is None else step.tier
+        end = self.budget.spent + seconds
         if step.name == "disruption":
-            value, bound = self._disruption(tier, seconds)
+            value, bound, by = self._disruption(tier, end)
         else:
             gently = next_ is not None and next_.name == "disruption"
-            value, bound = self._placed(tier, gently=gently, seconds=seconds)
+            value, bound, by = self._placed(tier, gently=gently, end=end)
         priority = None if step.tier is None else int(self.model.priorities[step.tier])
-        by = "search and bounds"
-        return Level(step.name, priority, step.maximize, value, bound, by)
+        level = Level(step.name, priority, step.maximize, value, float(bound), by)
+        self._done.append(level)
+        self._tiers.append(tier)
+        if step.name == "disruption":
+            self._lock(tier, exactly=value == 0)
+        return level
 
-    def _placed(self, tier: int, *, gently: bool, seconds: float) -> tuple[int, float]:
-        search, end = self.search, self.budget.spent + seconds
+    # --- pods placed ---------------------------------------------------------------------------
+
+    def _placed(self, tier: int, *, gently: bool, end: float) -> tuple[int, int, str]:
+        search, budget = self.search, self.budget
         total = int(self.model.demand[self.model.tier <= tier].sum())
         packing, start, kind = self._packing(tier)
-        bound = math.floor(packing.pooled_bound() + 1e-6) + self._locked(tier)
-        least = total - bound
-        if gently and search.unplaced(tier) > least:
-            kept = search.pods.locked.copy()
+        held = self._kept(tier)
+        bound = math.floor(packing.pooled_bound() + 1e-6) + held
+        if gently and total - search.unplaced(tier) < bound:
+            fixed = search.pods.locked.copy()
             search.lock_at_home(tier)
-            search.place(tier, least, FIRST_LOOK * (end - self.budget.spent))
-            search.pods.locked[:] = kept
-        search.place(tier, least, FIRST_LOOK * (end - self.budget.spent))
-        if search.unplaced(tier) > least:
-            bound = self._meet(tier, PatternBound(packing, start, kind), bound, end)
-        value = total - search.unplaced(tier)
-        self._floors.append((tier, value))
-        return value, float(bound)
+            search.place(tier, total - bound, FIRST_LOOK * (end - budget.spent))
+            search.pods.locked[:] = fixed
+        search.place(tier, total - bound, FIRST_LOOK * (end - budget.spent))
+        value, by = total - search.unplaced(tier), "pooled bound"
+        if value < bound:
+            patterns = PatternBound(packing, start, kind)
+            enough = value - held + 1
+            proven = patterns.improve(enough, budget, 0.4 * (end - budget.spent))
+            if math.floor(proven) + held < bound:
+                bound, by = max(math.floor(proven) + held, value), "bound by patterns"
+        if value < bound:
+            bound, by = self._integer(Step("placed", tier), tier, bound, by, end)
+            search.place(tier, total - bound, max(end - budget.spent, 0.0))
+        return total - search.unplaced(tier), bound, by
 
-    def _meet(self, tier: int, patterns: PatternBound, bound: int, end: float) -> int:
-        """Let bound and search work in turn until they meet; return the bound."""
-        total = int(self.model.demand[self.model.tier <= tier].sum())
-        locked = self._locked(tier)
-        while self.budget.spent < end:
-            value = total - self.search.unplaced(tier)
-            turn = max(0.5 * (end - self.budget.spent), 0.02)
-            proven = patterns.improve(value - locked + 1, self.budget, turn)
-            bound = min(bound, math.floor(proven) + locked)
-            if bound <= value:
-                break
-            self.search.place(tier, total - bound, min(turn, max(end - self.budget.spent, 0.0)))
-        return bound
+    # --- disruption ----------------------------------------------------------------------------
 
-    def _disruption(self, tier: int, seconds: float) -> tuple[int, float]:
-        x = self.search.pods.counts(self.model)
-        if disruption_of(self.model, x, tier):
-            self.search.calm(tier, seconds)
-            x = self.search.pods.counts(self.model)
-        value = disruption_of(self.model, x, tier)
+    def _disruption(self, tier: int, end: float) -> tuple[int, int, str]:
+        search, budget = self.search, self.budget
+        search.calm(tier, 0, 0.5 * (end - budget.spent))
+        bound, by = 0, "nothing is less than none"
+        if self._disruption_now(tier) > bound:
+            bound, by = self._integer(Step("disruption", tier), tier, bound, by, end)
+            search.calm(tier, bound, end - budget.spent)
+        return self._disruption_now(tier), bound, by
+
+    def _disruption_now(self, tier: int) -> int:
+        return disruption_of(self.model, self.search.pods.counts(self.model), tier)
+
+    def _lock(self, tier: int, *, exactly: bool) -> None:
+        """Fix the pods that stay at home.
+
+        They are no choice where nothing is disrupted; else to fix these and not others loses some
+        placements, which the search may do, but no proof.
+        """
         self.search.lock_at_home(tier)
-        return value, 0.0
+        if exactly and all(v.value == 0 for v in self._done if v.name == "disruption"):
+            self._held = self.search.locked()
 
-    def _locked(self, tier: int) -> int:
-        """Return how many pods of a tier and above stay where they are by an earlier level."""
-        pods = self.search.pods
-        return int((pods.locked & (self.model.tier[pods.group] <= tier)).sum())
+    # --- what is left ---------------------------------------------------------------------------
+
+    def _kept(self, tier: int) -> int:
+        """Return how many pods of a tier and above stay where they are in every case."""
+        return int(self._held[self.model.tier <= tier].sum())
 
     def _packing(self, tier: int) -> tuple[Packing, Ints, Ints]:
         """Return what is left of the problem for a bound, a placement of it, and kinds of nodes."""
-        model, pods = self.model, self.search.pods
+        model = self.model
         groups = np.flatnonzero(model.tier <= tier)
-        counted = model.tier[pods.group] <= tier
-        locked = pods.locked & counted
-        held = np.zeros(model.mask.shape, np.int64)
-        np.add.at(held, (pods.group[locked], pods.node[locked]), 1)
-        free = counted & ~pods.locked
-        demand = np.bincount(pods.group[free], minlength=len(model.groups))[groups]
-        here = np.zeros(model.mask.shape, np.int64)
-        placed = free & (pods.node < len(model.rows))
-        np.add.at(here, (pods.group[placed], pods.node[placed]), 1)
-        capacity = np.maximum(model.free, model.loads(model.running))
-        room = (capacity - model.loads(held)).T
+        here = self.search.pods.counts(model) - self._held
+        room = (np.maximum(model.free, model.loads(model.running)) - model.loads(self._held)).T
         most = np.minimum(np.maximum(model.upper, model.running), model.demand[:, None])[groups].T
         kind, chosen = kinds_of(room, most)
-        floors = []
-        for above, value in self._floors:
-            inside = model.tier[groups] <= above
-            floors.append((inside, value - self._locked(above)))
+        floors = [
+            (model.tier[groups] <= above, level.value - self._kept(above))
+            for level, above in zip(self._done, self._tiers, strict=True)
+            if level.name == "placed"
+        ]
         packing = Packing(
             model.requests[:, groups].T,
-            demand,
+            (model.demand - self._held.sum(axis=1))[groups],
             room[chosen],
             most[chosen],
             np.bincount(kind, minlength=len(chosen)),
@@ -156,6 +187,105 @@ class PlainSolver:
             floors,
         )
         return packing, here[groups].T, kind
+
+    def _integer(self, step: Step, tier: int, bound: int, by: str, end: float) -> tuple[int, str]:
+        """Try an integer program on what is left; return the bound."""
+        model, groups = self._reduced(tier)
+        if int((model.mask | (model.running > 0)).sum()) > SMALL or end <= self.budget.spent:
+            return bound, by
+        form = Formulation(model)
+        expression = expression_of(step, form)
+        before = [
+            (level, above, expression_of(Step(level.name, above), form))
+            for level, above in zip(self._done, self._tiers, strict=True)
+        ]
+        backend = self._make_backend(form)
+        kept = self._kept(tier)
+        for level, above, earlier in before:
+            if level.name == "placed":
+                backend.require(earlier, level.value - self._kept(above), INFINITY)
+            else:
+                backend.require(earlier, -INFINITY, level.value)
+        if step.maximize:
+            backend.require(expression, -INFINITY, bound - kept)
+        else:
+            backend.require(expression, bound, INFINITY)
+        here = (self.search.pods.counts(self.model) - self._held)[groups]
+        answer = backend.solve(
+            Goal(expression, step.maximize),
+            form.hint(here),
+            seconds=end - self.budget.spent,
+            deterministic=self.budget.limits.deterministic,
+        )
+        self.budget.spend(answer.seconds)
+        if answer.solution is not None:
+            self._adopt(step, tier, form.counts(answer.solution), groups)
+        if answer.bound is None:
+            return bound, by
+        found = (
+            math.floor(answer.bound + 1e-6) + kept
+            if step.maximize
+            else math.ceil(answer.bound - 1e-6)
+        )
+        tighter = found < bound if step.maximize else found > bound
+        if answer.proven and answer.solution is not None:
+            value = expression.value(answer.solution)
+            return value + (kept if step.maximize else 0), backend.name
+        return (found, backend.name) if tighter else (bound, by)
+
+    def _adopt(self, step: Step, tier: int, part: Ints, groups: Ints) -> None:
+        """Take over what an integer program found, where it is better."""
+        model = self.model
+        whole = np.zeros(model.mask.shape, np.int64)
+        whole[groups] = part
+        whole += np.where((model.tier <= tier)[:, None], self._held, 0)
+        here = self.search.pods.counts(model)
+        if step.maximize:
+            gain = placed_of(model, whole, tier) - placed_of(model, here, tier)
+        else:
+            gain = disruption_of(model, here, tier) - disruption_of(model, whole, tier)
+        if gain > 0:
+            self.search.pods.locked &= self._always_held()
+            self.search.adopt(tier, whole)
+
+    def _always_held(self) -> Bools:
+        """Return which pods are fixed in every case, bool [P]."""
+        pods = self.search.pods
+        left = self._held.copy()
+        held = np.zeros(len(pods.node), np.bool_)
+        for p in np.flatnonzero(pods.locked).tolist():
+            at = (pods.group[p], pods.node[p])
+            if left[at] > 0:
+                left[at] -= 1
+                held[p] = True
+        return held
+
+    def _reduced(self, tier: int) -> tuple[AssignmentModel, Ints]:
+        """Return the problem of a tier and above without the pods that stay in every case."""
+        model, held = self.model, self._held
+        groups = np.flatnonzero(model.tier <= tier)
+        room = np.maximum(model.free, model.loads(model.running)) - model.loads(held)
+        less = []
+        for g in groups.tolist():
+            group = model.groups[g]
+            running = {n: rows[held[g, n] :] for n, rows in group.running.items()}
+            less.append(replace(group, running={n: rows for n, rows in running.items() if rows}))
+        priorities, tiers = tiers_of(less)
+        return (
+            replace(
+                model,
+                groups=less,
+                requests=model.requests[:, groups],
+                free=room,
+                fixed=model.fixed + held.sum(axis=0),
+                mask=model.mask[groups],
+                upper=model.upper[groups],
+                running=(model.running - held)[groups],
+                priorities=priorities,
+                tier=tiers,
+            ),
+            groups,
+        )
 
 
 def kinds_of(room: Ints, most: Ints) -> tuple[Ints, Ints]:

@@ -12,10 +12,12 @@ import numpy as np
 
 from schedlab.scheduling.ilp.annealing import STEPS_PER_SECOND, anneal
 from schedlab.scheduling.ilp.budget import TimeBudget
-from schedlab.scheduling.ilp.model import AssignmentModel, Bools, Ints
+from schedlab.scheduling.ilp.model import AssignmentModel, Bools, Ints, disruption_of
 
 HOT, COLD = 0.02, 0.0005
 """Temperatures in units of a typical node: a small pod's size at first, far less in the end."""
+STICK = (0.02, 0.005)
+"""Energies of a displaced pod that are tried in turn."""
 STEPS = 400_000
 """Steps of one annealing of up to 256 pods; more pods get more."""
 
@@ -119,6 +121,27 @@ class LocalSearch:
         at_home = (pods.home >= 0) & (pods.node == pods.home)
         pods.locked |= at_home & (self.model.tier[pods.group] <= tier)
 
+    def locked(self) -> Ints:
+        """Return how many pods are fixed, int64 [G, N]."""
+        pods = self.pods
+        counts = np.zeros(self.model.mask.shape, np.int64)
+        np.add.at(counts, (pods.group[pods.locked], pods.node[pods.locked]), 1)
+        return counts
+
+    def adopt(self, tier: int, x: Ints) -> None:
+        """Take over a placement of the pods of a tier and above that keeps what is fixed."""
+        model, locked = self.model, self.locked()
+        whole = np.where((model.tier <= tier)[:, None], x, self.pods.counts(model))
+        pods = self.pods = Pods.of(model, whole)
+        left = locked
+        for p in np.flatnonzero((pods.home >= 0) & (pods.node == pods.home)).tolist():
+            at = (pods.group[p], pods.node[p])
+            if left[at] > 0:
+                left[at] -= 1
+                pods.locked[p] = True
+        self._settle(np.flatnonzero(model.tier[pods.group] > tier))
+        self._refill(tier)
+
     def place(self, tier: int, least: int, seconds: float) -> None:
         """Place more pods of a tier, keeping as many of those above it; stop at *least* left out.
 
@@ -151,7 +174,7 @@ class LocalSearch:
         model, pods = self.model, self.pods
         nodes = len(model.rows)
         active = self._active(tier)
-        load = self._load(active, tier)
+        load = self._load(tier)
         node = pods.node[active].copy()
         group = pods.group[active]
         waiting = np.flatnonzero((node == nodes) & (model.tier[group] == tier))
@@ -173,29 +196,38 @@ class LocalSearch:
             self._settle(below)
         return feasible
 
-    def calm(self, tier: int, seconds: float) -> None:
-        """Bring pods of a tier and above back to where they run now, as far as others allow."""
+    def calm(self, tier: int, least: int, seconds: float) -> None:
+        """Bring pods of a tier and above back to where they run now, as far as others allow.
+
+        Parameters
+        ----------
+        tier : int
+            The tier.
+        least : int
+            Disruption (`objectives.disruption_of`) below which it can't go.
+        seconds : float
+            Time to take at most.
+        """
         active = self._active(tier)
         end = self.budget.spent + seconds
-        stick = 0.02
-        while self.budget.spent < end:
-            before = self._displacement()
-            node, load = self.pods.node[active].copy(), self._load(active, tier)
+        stick, value = STICK[0], self._disruption(tier)
+        while self.budget.spent < end and value > least:
+            node, load = self.pods.node[active].copy(), self._load(tier)
             best = node.copy()
             self._anneal(active, node, load, stick, end, best)
             kept = self.pods.node[active].copy()
             self.pods.node[active] = best
-            if self._displacement() >= before:
+            reached = self._disruption(tier)
+            if reached < value:
+                value = reached
+            else:
                 self.pods.node[active] = kept
-                stick = 0.005 if stick == 0.02 else 0.02
+                stick = STICK[0] + STICK[1] - stick
         self._settle(np.flatnonzero(self.model.tier[self.pods.group] > tier))
         self._refill(tier)
 
-    def _displacement(self) -> float:
-        pods = self.pods
-        lost = (pods.home >= 0) & (pods.node != pods.home)
-        out = pods.node == len(self.model.rows)
-        return float(lost.sum() - 0.5 * (lost & out).sum())
+    def _disruption(self, tier: int) -> int:
+        return disruption_of(self.model, self.pods.counts(self.model), tier)
 
     def _anneal(
         self, active: Ints, node: Ints, load: Ints, stick: float, end: float, best: Ints
@@ -224,7 +256,7 @@ class LocalSearch:
         self.budget.spend(done / STEPS_PER_SECOND)
         return bool(np.isfinite(found))
 
-    def _load(self, active: Ints, tier: int) -> Ints:
+    def _load(self, tier: int) -> Ints:
         """Return what stands on the nodes when pods below a tier are left aside, int64 [K, N]."""
         pods = self.pods
         nodes = len(self.model.rows)

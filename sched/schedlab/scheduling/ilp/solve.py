@@ -9,15 +9,18 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 
-from schedlab.record.wallclock import elapsed_s
+from schedlab.errors import InputError
 from schedlab.scheduling.ilp.backend import Backend, Goal
+from schedlab.scheduling.ilp.budget import TimeBudget
 from schedlab.scheduling.ilp.formulation import Formulation
 from schedlab.scheduling.ilp.linear import INFINITY, Expression
-from schedlab.scheduling.ilp.model import AssignmentModel, Ints
+from schedlab.scheduling.ilp.model import AssignmentModel, Ints, placed_of
 from schedlab.scheduling.ilp.objectives import DEFAULT, Spec, Step, expression_of, read_objective
+from schedlab.scheduling.ilp.plain import PlainSolver, better, searchable
 from schedlab.scheduling.ilp.result import (
     WORK_PER_SECOND,
     Level,
@@ -27,44 +30,25 @@ from schedlab.scheduling.ilp.result import (
     Status,
 )
 
-
-class Budget:
-    """What is left of the time of a solve.
-
-    Parameters
-    ----------
-    limits : Limits
-        The limits.
-    """
-
-    def __init__(self, limits: Limits) -> None:
-        self.limits = limits
-        self._start = elapsed_s()
-        self._spent = 0.0
-
-    def spend(self, seconds: float) -> None:
-        """Count deterministic seconds of work."""
-        self._spent += seconds
-
-    @property
-    def spent(self) -> float:
-        """Seconds gone: of work where that is what counts, else of wall time."""
-        return self._spent if self.limits.deterministic else self.wall_s
-
-    @property
-    def wall_s(self) -> float:
-        """Seconds of wall time since the start."""
-        return elapsed_s() - self._start
-
-    @property
-    def left(self) -> float:
-        """Seconds left, >= 0."""
-        return max(self.limits.time_s - self.spent, 0.0)
+Solver = Literal["auto", "cp-sat", "highs"]
+SOLVERS: tuple[Solver, ...] = ("auto", "cp-sat", "highs")
+SEARCHED = ("placed", "disruption")
+"""Objectives that the search of plain problems knows."""
+PLACED_SHARE = 3
+"""How many times the time of another level one of the kind ``placed`` gets."""
 
 
-@dataclass
+@dataclass(eq=False)
 class Best:
-    """The best placement so far, as values of all columns where a backend gave it."""
+    """The best placement so far.
+
+    Attributes
+    ----------
+    x, stay : int64 array of shape [G, N]
+        Pods per group and node, and how many running ones stay.
+    values : dict of int to int
+        Values of the columns of a formulation, where there is one.
+    """
 
     x: Ints
     stay: Ints
@@ -76,7 +60,7 @@ def solve(
     limits: Limits | None = None,
     *,
     objective: Sequence[Spec] | str = DEFAULT,
-    solver: str = "cp-sat",
+    solver: Solver = "auto",
     start: Ints | None = None,
 ) -> SolveResult:
     """Return the best admissible placement that is found within *limits*.
@@ -89,32 +73,41 @@ def solve(
         How long it may take.
     objective : sequence of str or mapping, or str
         See `schedlab.scheduling.ilp.objectives`.
-    solver : {"cp-sat", "highs"}
-        What solves the integer programs.
+    solver : {"auto", "cp-sat", "highs"}
+        What solves: CP-SAT or HiGHS alone, or whatever is best: local search and bounds where
+        resources are all there is, and CP-SAT for the rest.
     start : int64 array of shape [G, N], optional
-        Counts of an admissible placement to start from; where pods run now when absent.
+        Counts of a placement to start from; where pods run now when absent. The result is never
+        worse in pods placed.
+
+    Raises
+    ------
+    InputError
+        There is no such solver or objective.
     """
+    if solver not in SOLVERS:
+        raise InputError("solver", found=solver, expected=f"one of {', '.join(SOLVERS)}")
     limits = limits or Limits()
-    budget = Budget(limits)
+    budget = TimeBudget(limits)
     steps = read_objective(objective, max(len(model.priorities), 1))
     if not model.groups or not len(model.rows):
         status = Status.NO_PODS if not model.groups else Status.NO_NODES
         return _empty(model, status, budget)
-    x = model.running.copy() if start is None else start
-    form = Formulation(model)
-    goals = [(step, expression_of(step, form)) for step in steps]
-    backend = make_backend(solver, form, limits)
-    if model.couplings.near and model.running.any():
-        # with partners to find, a solver may exchange equal pods for no reason but its ease
-        goals.append((Step("evictions"), expression_of(Step("evictions"), form)))
-    best = Best(x, np.minimum(x, model.running), form.hint(x))
-    best, levels = _climb(form, goals, backend, best, budget)
-    return decoded(model, best, levels[: len(steps)], budget)
+    x = model.running if start is None else start
+    best = Best(x, np.minimum(x, model.running), {})
+    levels: list[Level] = []
+    if solver == "auto" and searchable(model, steps):
+        best, levels = _search(model, steps, best, budget)
+    if len(levels) < len(steps):
+        best, levels = _program(model, steps, best, levels, solver, budget)
+    if start is not None and better(model, start, best.x):
+        best, levels = _fallen_back(model, steps, start, levels)
+    return decoded(model, best, levels, budget)
 
 
 def make_backend(solver: str, form: Formulation, limits: Limits) -> Backend:
     """Return the linear model of a formulation in a solver."""
-    if solver == "cp-sat":
+    if solver in ("cp-sat", "auto"):
         from schedlab.scheduling.ilp.cpsat import CpSat
 
         return CpSat(form.linear, workers=limits.workers, seed=limits.seed)
@@ -123,38 +116,75 @@ def make_backend(solver: str, form: Formulation, limits: Limits) -> Backend:
     return MathOpt(form.linear, solver=solver, workers=limits.workers)
 
 
-def _climb(
-    form: Formulation,
-    goals: list[tuple[Step, Expression]],
-    backend: Backend,
-    best: Best,
-    budget: Budget,
+def _share(steps: Sequence[Step], done: int, budget: TimeBudget) -> float:
+    """Return the time of the next level."""
+    weights = [PLACED_SHARE if step.name == "placed" else 1 for step in steps[done:]]
+    return budget.left * weights[0] / sum(weights)
+
+
+def _search(
+    model: AssignmentModel, steps: Sequence[Step], best: Best, budget: TimeBudget
 ) -> tuple[Best, list[Level]]:
-    levels = []
-    for index, (step, expression) in enumerate(goals):
-        share = budget.left / (len(goals) - index)
+    """Solve the levels at the front that the search of plain problems knows."""
+    plain = PlainSolver(
+        model, best.x, budget, lambda form: make_backend("cp-sat", form, budget.limits)
+    )
+    levels: list[Level] = []
+    for index, step in enumerate(steps):
+        if step.name not in SEARCHED:
+            break
+        next_ = steps[index + 1] if index + 1 < len(steps) else None
+        levels.append(plain.level(step, next_, _share(steps, index, budget)))
+    x = plain.search.pods.counts(model)
+    return Best(x, np.minimum(x, model.running), {}), levels
+
+
+def _program(
+    model: AssignmentModel,
+    steps: Sequence[Step],
+    best: Best,
+    done: list[Level],
+    solver: Solver,
+    budget: TimeBudget,
+) -> tuple[Best, list[Level]]:
+    """Solve the levels that are left by integer programs."""
+    form = Formulation(model)
+    asked = list(steps)
+    if model.couplings.near and model.running.any():
+        # with partners to find, a solver may exchange equal pods for no reason but its ease
+        asked.append(Step("evictions"))
+    goals = [expression_of(step, form) for step in asked]
+    backend = make_backend(solver, form, budget.limits)
+    for level, expression in zip(done, goals, strict=False):
+        _hold(backend, expression, level.value, maximize=level.maximize)
+    best.values = form.hint(best.x)
+    levels = list(done)
+    for index in range(len(done), len(asked)):
+        step, expression = asked[index], goals[index]
         answer = backend.solve(
             Goal(expression, step.maximize),
             best.values,
-            seconds=share,
+            seconds=_share(asked, index, budget),
             deterministic=budget.limits.deterministic,
         )
         budget.spend(answer.seconds)
-        if answer.solution is not None:
-            found = answer.solution
-            best = Best(form.counts(found), form.stays(found), dict(enumerate(found)))
-            value = expression.value(answer.solution)
-            bound = float(answer.bound if answer.bound is not None else _far(step))
-            if answer.proven:
-                bound = float(value)
-            levels.append(_level(form.model, step, value, bound, backend.name))
-            low, high = (value, INFINITY) if step.maximize else (-INFINITY, value)
-            backend.require(expression, low, high)
-    return best, levels
+        if answer.solution is None:
+            levels.append(_unsolved(model, step, best.x))
+            continue
+        found = answer.solution
+        best = Best(form.counts(found), form.stays(found), dict(enumerate(found)))
+        value = expression.value(found)
+        bound = float(value) if answer.proven else answer.bound
+        if bound is None:
+            bound = float("inf") if step.maximize else float("-inf")
+        levels.append(_level(model, step, value, bound, backend.name))
+        _hold(backend, expression, value, maximize=step.maximize)
+    return best, levels[: len(steps)]
 
 
-def _far(step: Step) -> float:
-    return float("inf") if step.maximize else float("-inf")
+def _hold(backend: Backend, expression: Expression, value: int, *, maximize: bool) -> None:
+    low, high = (value, INFINITY) if maximize else (-INFINITY, value)
+    backend.require(expression, low, high)
 
 
 def _level(model: AssignmentModel, step: Step, value: int, bound: float, by: str) -> Level:
@@ -162,7 +192,33 @@ def _level(model: AssignmentModel, step: Step, value: int, bound: float, by: str
     return Level(step.name, priority, step.maximize, value, bound, by)
 
 
-def decoded(model: AssignmentModel, best: Best, levels: list[Level], budget: Budget) -> SolveResult:
+def _unsolved(model: AssignmentModel, step: Step, x: Ints) -> Level:
+    """Return a level of which nothing is known but what the start has."""
+    value = placed_of(model, x, step.tier) if step.name == "placed" else 0
+    bound = float("inf") if step.maximize else float("-inf")
+    return _level(model, step, value, bound, "the start")
+
+
+def _fallen_back(
+    model: AssignmentModel, steps: Sequence[Step], start: Ints, levels: list[Level]
+) -> tuple[Best, list[Level]]:
+    """Return the start and its levels, where it places more than what was found.
+
+    That happens when time was too short, or the start breaks a rule of the final state that the
+    pods met when they came one by one.
+    """
+    known = [
+        _level(model, step, placed_of(model, start, step.tier), level.bound, level.by)
+        if step.name == "placed"
+        else _unsolved(model, step, start)
+        for step, level in zip(steps, levels, strict=True)
+    ]
+    return Best(start, np.minimum(start, model.running), {}), known
+
+
+def decoded(
+    model: AssignmentModel, best: Best, levels: list[Level], budget: TimeBudget
+) -> SolveResult:
     """Return the pods that a placement in counts stands for.
 
     Of a group, the pods that stay are the first ones of each node; what is new goes to the pods
@@ -172,34 +228,33 @@ def decoded(model: AssignmentModel, best: Best, levels: list[Level], budget: Bud
     reasons = [""] * model.pods
     moved: list[Move] = []
     evicted: list[tuple[int, int]] = []
+    proven = all(level.optimal for level in levels)
     x, stay = best.x, best.stay
     for g, group in enumerate(model.groups):
-        slots = np.repeat(np.arange(len(model.rows)), x[g] - stay[g]).tolist()
-        displaced = [
-            (row, n) for n, rows in sorted(group.running.items()) for row in rows[stay[g, n] :]
-        ]
+        slots = iter(np.repeat(model.rows, x[g] - stay[g]).tolist())
         for index in group.pending:
-            if slots:
-                node[index] = int(model.rows[slots.pop(0)])
-            else:
-                reasons[index] = unplaced_reason(model, g, proven=all(v.optimal for v in levels))
-        for row, n in displaced:
+            target = next(slots, -1)
+            node[index] = target
+            if target < 0:
+                reasons[index] = unplaced_reason(model, g, proven=proven)
+        for n, rows in sorted(group.running.items()):
             source = int(model.rows[n])
-            if slots:
-                moved.append(Move(row, source, int(model.rows[slots.pop(0)])))
-            else:
-                evicted.append((row, source))
+            for row in rows[stay[g, n] :]:
+                target = next(slots, -1)
+                if target < 0:
+                    evicted.append((row, source))
+                else:
+                    moved.append(Move(row, source, target))
     tiers = zip(model.priorities.tolist(), model.placed_by_tier(x).tolist(), strict=True)
-    optimal = all(level.optimal for level in levels)
     return SolveResult(
-        Status.OPTIMAL if optimal else Status.FEASIBLE,
+        Status.OPTIMAL if proven else Status.FEASIBLE,
         node,
         reasons,
         moved,
         evicted,
         levels,
         dict(tiers),
-        round(budget.spent * WORK_PER_SECOND),
+        round(budget.work_s * WORK_PER_SECOND),
         budget.wall_s,
     )
 
@@ -214,7 +269,7 @@ def unplaced_reason(model: AssignmentModel, g: int, *, proven: bool) -> str:
     return f"{open_} node(s) could take it, but the best placement found has no room for it"
 
 
-def _empty(model: AssignmentModel, status: Status, budget: Budget) -> SolveResult:
+def _empty(model: AssignmentModel, status: Status, budget: TimeBudget) -> SolveResult:
     reasons = [""] * model.pods
     for group in model.groups:
         for index in group.pending:
