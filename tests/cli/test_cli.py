@@ -28,6 +28,8 @@ COMMANDS = (
     "plot",
     "trace",
     "why",
+    "decide",
+    "explain",
     "list",
     "schema",
     "fetch",

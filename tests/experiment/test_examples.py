@@ -5,7 +5,7 @@ from importlib import import_module
 
 import pytest
 
-MODULES = ("api", "comparison", "explain", "matrix", "settings")
+MODULES = ("api", "comparison", "explain", "matrix", "scenario", "settings")
 
 
 @pytest.mark.parametrize("name", MODULES)
