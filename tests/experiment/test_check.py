@@ -25,6 +25,12 @@ def written(tmp_path):
     return write
 
 
+def test_a_packed_scenario():
+    path = ROOT / "tests" / "golden" / "kube-scheduler" / "profiles" / "1.json.gz"
+    ((_, text),) = check_files([path])
+    assert text.startswith("a valid scenario: 42 nodes")
+
+
 @pytest.mark.parametrize(
     ("name", "content", "text"),
     [
@@ -49,6 +55,13 @@ def written(tmp_path):
             "apiVersion: kubescheduler.config.k8s.io/v1\nkind: KubeSchedulerConfiguration\n",
             "a valid KubeSchedulerConfiguration",
             id="scheduler configuration",
+        ),
+        pytest.param(
+            "s.json",
+            '{"nodes": [{"metadata": {"name": "n"}}], "pods": [{"metadata": {"name": "p"}, '
+            '"spec": {"containers": [{"name": "c"}]}}]}',
+            "a valid scenario: 1 nodes, 0 pods on them, 1 pending, 1 profiles",
+            id="scenario",
         ),
         pytest.param(
             "n.csv", "sn,cpu_milli,memory_mib,gpu,model\na,1000,1024,0,\n", "1 nodes", id="nodes"

@@ -13,11 +13,11 @@ def validate(
         list[Path],
         typer.Argument(
             metavar="FILE...",
-            help="Experiments, cluster or workload specs, Kubernetes manifests, trace CSVs.",
+            help="Experiments, cluster or workload specs, manifests, scenarios, trace CSVs.",
         ),
     ],
 ) -> None:
-    """Check files: experiments, specs, Kubernetes manifests (YAML, JSON) and trace CSVs."""
+    """Check files: experiments, specs, Kubernetes manifests, scenarios and trace CSVs."""
     from schedlab.experiment.check import check_files
 
     for file, text in check_files(files):

@@ -15,6 +15,7 @@ from typing import Any, Final
 from pydantic import BaseModel
 
 from schedlab.api.manifests import read_manifests
+from schedlab.api.manifests import read_text as unpacked
 from schedlab.api.objects import (
     ApiObject,
     Deployment,
@@ -27,7 +28,9 @@ from schedlab.api.objects import (
 from schedlab.api.yaml_loader import load_documents
 from schedlab.errors import InputError
 from schedlab.experiment.config import Experiment, keys_of, read_text
+from schedlab.experiment.decide import profiles_of
 from schedlab.experiment.run import check, make_plan
+from schedlab.experiment.scenario import KINDS_BY_KEY, read_scenario
 from schedlab.rng import Draws
 from schedlab.scheduling.registry import load_scheduler
 from schedlab.workload.annotations import (
@@ -79,7 +82,8 @@ def _check_one(path: Path) -> tuple[str, list[ApiObject]]:
         return _counted(objects), objects
     if path.suffix == ".csv":
         return _check_csv(path), []
-    documents = load_documents(read_text(path), str(path))
+    text = unpacked(path) if path.suffix == ".gz" else read_text(path)
+    documents = load_documents(text, str(path))
     first = documents[0][0] if documents else None
     if isinstance(first, Mapping) and first.get("kind") == _SCHEDULER_KIND:
         load_scheduler("kube-scheduler", {"config": path.name}, path.parent)
@@ -91,7 +95,9 @@ def _check_one(path: Path) -> tuple[str, list[ApiObject]]:
 
 
 def _check_spec(path: Path, document: Mapping[str, Any]) -> str:
-    """Check an experiment, a cluster or a workload, whichever shares most keys with *document*."""
+    """Check a scenario, or what shares most keys with *document*: experiment, cluster, workload."""
+    if set(KINDS_BY_KEY) & set(document):
+        return _check_scenario(path)
     kind = max(_MODELS, key=lambda name: len(set(keys_of(_MODELS[name])) & set(document)))
     if kind == "cluster" and _asks_for_work(document, path.parent):
         kind = "workload"
@@ -107,6 +113,16 @@ def _check_spec(path: Path, document: Mapping[str, Any]) -> str:
     return (
         f"a valid workload: {len(workload.pods):,} bare pods, {len(workload.objects):,} requests "
         "for objects" + (", before its load is scaled to a cluster" if alone != spec else "")
+    )
+
+
+def _check_scenario(path: Path) -> str:
+    found = read_scenario(path)
+    profiles = profiles_of(found)
+    state = found.state
+    return (
+        f"a valid scenario: {len(state.nodes.row_of):,} nodes, {len(state.node_of):,} pods on "
+        f"them, {len(found.pending):,} pending, {len(profiles)} profiles"
     )
 
 
