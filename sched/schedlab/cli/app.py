@@ -13,7 +13,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from schedlab.cli import catalogue, decide, pods, project, results, run, validate
+from schedlab.cli import bench, catalogue, decide, pods, project, results, run, validate
 from schedlab.cli.console import fail, note, shown_warnings
 from schedlab.errors import InputError
 
@@ -118,6 +118,15 @@ _add(
     "list metrics",
     "list workloads",
     "list experiments",
+)
+_add(
+    bench.bench,
+    "bench",
+    "Reference",
+    "bench --list",
+    "bench SchedulingBasic",
+    "bench SchedulingPodAntiAffinity --nodes 1000 --json anti-affinity.json",
+    "bench --all --json bench.json",
 )
 _add(catalogue.schema, "schema", "Reference", "schema experiment", "schema workload > w.json")
 _add(project.fetch, "fetch", "Reference", "fetch openb", "fetch openb --dest traces/openb")

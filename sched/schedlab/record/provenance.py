@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import platform
 import subprocess
 from functools import cache
@@ -30,6 +31,34 @@ def versions() -> dict[str, str]:
 def platform_name() -> str:
     """Return operating system and processor architecture, as ``Linux-x86_64``."""
     return f"{platform.system()}-{platform.machine()}"
+
+
+def machine() -> dict[str, str | int]:
+    """Return what measured times depend on: platform, processor, its cores, and memory in bytes."""
+    return {
+        "platform": platform_name(),
+        "processor": _processor(),
+        "cores": os.cpu_count() or 0,
+        "memory_bytes": _memory_bytes(),
+    }
+
+
+def _processor() -> str:
+    """Return the model of the processor; an empty string where the platform can't say."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+    except OSError:
+        return platform.processor()
+    models = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
+    return next(models, platform.processor())
+
+
+def _memory_bytes() -> int:
+    """Return how much memory there is, in bytes; 0 where the platform can't say."""
+    try:
+        return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    except (AttributeError, ValueError, OSError):  # Windows has no sysconf
+        return 0
 
 
 @cache
