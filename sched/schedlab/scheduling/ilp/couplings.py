@@ -7,7 +7,7 @@ satisfy rules, but every pod counts for the rules of others.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -174,3 +174,57 @@ class Couplings:
         if self.devices is not None:
             columns += list(self.devices.free.T)
         return columns
+
+    def bound_groups(self) -> frozenset[int]:
+        """Return the groups whose pods depend on pods of other nodes."""
+        found: set[int] = set()
+        for apart in self.apart:
+            if not _one_node_each(apart.domain):
+                found.update(apart.owners, apart.meant)
+        for near in self.near:
+            found.update((near.group,), near.meant)
+        for spread in self.spread:
+            found.update((spread.group,), spread.meant)
+        for gang in self.gangs:
+            found.update(gang.groups)
+        for budget in self.budgets:
+            found.update(budget.groups)
+        return frozenset(found)
+
+    def part(self, groups: Ints, nodes: Ints) -> Couplings:
+        """Return what is left of those within single nodes, for some groups and nodes.
+
+        Parameters
+        ----------
+        groups, nodes : int64 array
+            Which ones, by their old numbers; their new numbers are their positions.
+        """
+        number = {g: i for i, g in enumerate(groups.tolist())}
+
+        def renumbered(old: tuple[int, ...]) -> tuple[int, ...]:
+            return tuple(number[g] for g in old if g in number)
+
+        apart = [
+            replace(
+                a,
+                owners=renumbered(a.owners),
+                meant=renumbered(a.meant),
+                domain=a.domain[nodes],
+            )
+            for a in self.apart
+            if _one_node_each(a.domain)
+        ]
+        devices = self.devices
+        if devices is not None:
+            devices = Devices(devices.milli[groups], devices.count[groups], devices.free[nodes])
+        return Couplings(
+            tuple(Exclusive(renumbered(e.groups)) for e in self.exclusive),
+            tuple(a for a in apart if a.owners and a.meant),
+            devices=devices,
+        )
+
+
+def _one_node_each(domain: Ints) -> bool:
+    """Return whether every domain is a single node, as with host names."""
+    inside = domain[domain >= 0]
+    return len(np.unique(inside)) == len(inside)

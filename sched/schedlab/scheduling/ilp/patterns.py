@@ -11,72 +11,18 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 from ortools.math_opt.python import mathopt
-from scipy.optimize import linprog
 
 from schedlab.scheduling.ilp.budget import TimeBudget
 from schedlab.scheduling.ilp.knapsack import NODES_PER_SECOND, fill
 from schedlab.scheduling.ilp.model import Ints
+from schedlab.scheduling.ilp.packing import Floats, Packing
 
-Floats = NDArray[np.float64]
 TOLERANCE = 1e-6
 COLUMN_S = 1e-5
 """Deterministic seconds that a column of the linear program counts for in each round."""
 FILL_LIMIT = 3_000_000
 """Search nodes of one knapsack at most."""
-
-
-@dataclass(frozen=True, eq=False)
-class Packing:
-    """Pods of some groups to be placed on kinds of nodes: what is left of a problem for a bound.
-
-    Attributes
-    ----------
-    requests : int64 array of shape [G, K]
-        What a pod of each group asks for.
-    demand : int64 array of shape [G]
-        How many pods there are.
-    room : int64 array of shape [V, K]
-        What a node of each kind has.
-    most : int64 array of shape [V, G]
-        Pods of a group on one node of a kind at most.
-    count : int64 array of shape [V]
-        Nodes of each kind.
-    worth : float64 array of shape [G]
-        What a placed pod of a group counts in the objective.
-    floors : list of (bool array of shape [G], int)
-        Of these groups together at least so many pods are placed.
-    """
-
-    requests: Ints
-    demand: Ints
-    room: Ints
-    most: Ints
-    count: Ints
-    worth: Floats
-    floors: list[tuple[NDArray[np.bool_], int]]
-
-    def pooled_bound(self) -> float:
-        """Return the bound by resources pooled over all nodes: quick, and often enough."""
-        if not len(self.demand):
-            return 0.0
-        supply = np.minimum(self.demand, self.count @ self.most)
-        total = (self.count @ self.room).astype(np.float64)
-        size = np.maximum(total, 1.0)[:, None]
-        rows = [self.requests.T / size]
-        limits = [total / size[:, 0]]
-        if self.floors:
-            rows.append(-np.array([groups for groups, _ in self.floors], np.float64))
-            limits.append(-np.array([least for _, least in self.floors], np.float64))
-        found = linprog(
-            -self.worth,
-            A_ub=np.vstack(rows),
-            b_ub=np.concatenate(limits),
-            bounds=[(0.0, float(most)) for most in supply],
-            method="highs",
-        )
-        return -float(found.fun or 0.0) if found.status == 0 else float(self.worth @ supply)
 
 
 @dataclass(frozen=True, eq=False)

@@ -27,12 +27,15 @@ from schedlab.scheduling.ilp.model import (
     tiers_of,
 )
 from schedlab.scheduling.ilp.objectives import Step, expression_of
-from schedlab.scheduling.ilp.patterns import Packing, PatternBound
+from schedlab.scheduling.ilp.packing import Packing, packing_of
+from schedlab.scheduling.ilp.patterns import PatternBound
 from schedlab.scheduling.ilp.result import Level
 from schedlab.scheduling.ilp.search import LocalSearch
 
 FIRST_LOOK = 0.25
 """Share of a level's time that the search may take before the bounds have their turn."""
+PATTERN_SIZE = 100_000
+"""Nodes times groups up to which whole fillings are priced."""
 SMALL = 4000
 """Unknowns up to which an integer program is tried on what is open."""
 
@@ -123,11 +126,11 @@ class PlainSolver:
             search.pods.locked[:] = fixed
         search.place(tier, total - bound, FIRST_LOOK * (end - budget.spent))
         value, by = total - search.unplaced(tier), "pooled bound"
-        if value < bound:
+        if value < bound and start.size <= PATTERN_SIZE:
             patterns = PatternBound(packing, start, kind)
             enough = value - held + 1
             proven = patterns.improve(enough, budget, 0.4 * (end - budget.spent))
-            if math.floor(proven) + held < bound:
+            if proven + held < bound:
                 bound, by = max(math.floor(proven) + held, value), "bound by patterns"
         if value < bound:
             bound, by = self._integer(Step("placed", tier), tier, bound, by, end)
@@ -166,27 +169,14 @@ class PlainSolver:
 
     def _packing(self, tier: int) -> tuple[Packing, Ints, Ints]:
         """Return what is left of the problem for a bound, a placement of it, and kinds of nodes."""
-        model = self.model
-        groups = np.flatnonzero(model.tier <= tier)
-        here = self.search.pods.counts(model) - self._held
-        room = (np.maximum(model.free, model.loads(model.running)) - model.loads(self._held)).T
-        most = np.minimum(np.maximum(model.upper, model.running), model.demand[:, None])[groups].T
-        kind, chosen = kinds_of(room, most)
         floors = [
-            (model.tier[groups] <= above, level.value - self._kept(above))
+            (above, level.value)
             for level, above in zip(self._done, self._tiers, strict=True)
             if level.name == "placed"
         ]
-        packing = Packing(
-            model.requests[:, groups].T,
-            (model.demand - self._held.sum(axis=1))[groups],
-            room[chosen],
-            most[chosen],
-            np.bincount(kind, minlength=len(chosen)),
-            np.ones(len(groups)),
-            floors,
-        )
-        return packing, here[groups].T, kind
+        packing, kind = packing_of(self.model, tier, floors, self._held)
+        here = self.search.pods.counts(self.model) - self._held
+        return packing, here[self.model.tier <= tier].T, kind
 
     def _integer(self, step: Step, tier: int, bound: int, by: str, end: float) -> tuple[int, str]:
         """Try an integer program on what is left; return the bound."""
@@ -286,22 +276,6 @@ class PlainSolver:
             ),
             groups,
         )
-
-
-def kinds_of(room: Ints, most: Ints) -> tuple[Ints, Ints]:
-    """Return the kind of each node [N], by what it has and what may go there, and a node of each.
-
-    Parameters
-    ----------
-    room : int64 array of shape [N, K]
-        What the nodes have.
-    most : int64 array of shape [N, G]
-        Pods of each group at most.
-    """
-    _, chosen, kind = np.unique(
-        np.hstack([room, most]), axis=0, return_index=True, return_inverse=True
-    )
-    return kind.reshape(-1).astype(np.int64), chosen.astype(np.int64)
 
 
 def better(model: AssignmentModel, one: Ints, other: Ints) -> bool:

@@ -93,6 +93,19 @@ def solve(
     if not model.groups or not len(model.rows):
         status = Status.NO_PODS if not model.groups else Status.NO_NODES
         return _empty(model, status, budget)
+    best, levels = optimised(model, steps, budget, solver=solver, start=start)
+    return decoded(model, best, levels, budget)
+
+
+def optimised(
+    model: AssignmentModel,
+    steps: Sequence[Step],
+    budget: TimeBudget,
+    *,
+    solver: Solver = "auto",
+    start: Ints | None = None,
+) -> tuple[Best, list[Level]]:
+    """Return the best placement that is found in counts, and how good it is; see `solve`."""
     x = model.running if start is None else start
     best = Best(x, np.minimum(x, model.running), {})
     levels: list[Level] = []
@@ -102,7 +115,7 @@ def solve(
         best, levels = _program(model, steps, best, levels, solver, budget)
     if start is not None and better(model, start, best.x):
         best, levels = _fallen_back(model, steps, start, levels)
-    return decoded(model, best, levels, budget)
+    return best, levels
 
 
 def make_backend(solver: str, form: Formulation, limits: Limits) -> Backend:
