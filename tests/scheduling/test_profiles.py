@@ -7,7 +7,7 @@ import pytest
 from schedlab.api.base import ModelWarning
 from schedlab.errors import InputError
 from schedlab.scheduling.framework.interface import POINTS
-from schedlab.scheduling.framework.profiles import Profile, read_profiles
+from schedlab.scheduling.framework.profiles import Profile, read_configured, read_profiles
 from schedlab.scheduling.kube_scheduler import KubeScheduler
 
 HEAD = {"apiVersion": "kubescheduler.config.k8s.io/v1", "kind": "KubeSchedulerConfiguration"}
@@ -348,8 +348,7 @@ def test_bad_plugins_of_ones_own(own, config, message):
 @pytest.mark.parametrize(
     ("key", "content", "times"),
     [
-        pytest.param("podInitialBackoffSeconds", 5, 1, id="another backoff"),
-        pytest.param("podMaxBackoffSeconds", 10, 0, id="upstream's own backoff"),
+        pytest.param("podInitialBackoffSeconds", 5, 0, id="backoff is read"),
         pytest.param("clientConnection", {"kubeconfig": "x", "qps": 9, "burst": 9}, 2, id="client"),
         pytest.param("leaderElection", {"leaderElect": True}, 0, id="without effect"),
         pytest.param("parallelism", 4, 0, id="without effect on decisions"),
@@ -361,6 +360,35 @@ def test_what_belongs_to_the_component_is_announced(recwarn, key, content, times
         assert weights(read_profiles({**HEAD, key: content})[0]) == WEIGHTS
     assert [w.category for w in recwarn] == [ModelWarning] * times
     assert all("controlPlane.scheduler." in str(w.message) for w in recwarn)
+
+
+@pytest.mark.parametrize(
+    ("content", "expected"),
+    [
+        pytest.param({}, (None, None), id="not said"),
+        pytest.param({"podInitialBackoffSeconds": 3}, (3, None), id="one of them"),
+        pytest.param(
+            {"podInitialBackoffSeconds": 2, "podMaxBackoffSeconds": 30}, (2, 30), id="both"
+        ),
+    ],
+)
+def test_the_backoff_of_the_queue(content, expected):
+    assert read_configured({**HEAD, **content}).backoff_seconds == expected
+
+
+@pytest.mark.parametrize(
+    ("content", "field"),
+    [
+        pytest.param({"podInitialBackoffSeconds": 0}, "podInitialBackoffSeconds", id="none at all"),
+        pytest.param(
+            {"podInitialBackoffSeconds": 11}, "podMaxBackoffSeconds", id="longer than the longest"
+        ),
+    ],
+)
+def test_a_backoff_that_is_none(content, field):
+    with pytest.raises(InputError) as caught:
+        read_configured({**HEAD, **content})
+    assert caught.value.field == field
 
 
 def test_several_profiles_and_their_share_of_nodes():

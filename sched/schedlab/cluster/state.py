@@ -24,6 +24,7 @@ from schedlab.cluster.nodes import NodeColumns
 from schedlab.cluster.objects import ClusterObjects
 from schedlab.cluster.terms import TermCounts
 from schedlab.cluster.volumes import ClusterVolumes
+from schedlab.cluster.waiting import WaitingPods
 
 NO_PORTS: frozenset[HostPort] = frozenset()
 
@@ -60,6 +61,8 @@ class ClusterState:
         reason PreemptionByScheduler): whoever they make room for does not preempt again.
     nominated : dict of int to (int, PodClass)
         Pending pod -> the node that preemption made room on, and its class.
+    waiting : WaitingPods
+        Pods that have a node and wait for permission to be bound.
     mix : mapping of (int, int, int, str) to int
         How many pods of each shape the cluster is known to get, see `cluster.fragmentation`.
     objects : ClusterObjects
@@ -81,7 +84,7 @@ class ClusterState:
     __slots__ = ("_journal", "_leaving", "_marks", "_ports_before", "carried", "classes",
                  "devices_of", "leaving", "mix", "names", "node_of", "nodes", "nominated",
                  "objects", "placed", "pods_on", "preempted", "start_us", "terms", "uids",
-                 "used_ports", "volumes")  # fmt: skip
+                 "used_ports", "volumes", "waiting")  # fmt: skip
 
     def __init__(self, classes: ClassTable, *, scored: bool = True) -> None:
         self.classes = classes
@@ -94,6 +97,7 @@ class ClusterState:
         self.leaving: set[int] = set()
         self.preempted: set[int] = set()
         self.nominated: dict[int, tuple[int, PodClass]] = {}
+        self.waiting = WaitingPods()
         self.mix: Mapping[tuple[int, int, int, str], int] = {}
         self.objects = ClusterObjects()
         self.names: Sequence[str] | Mapping[int, str] = {}

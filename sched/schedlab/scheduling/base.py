@@ -122,6 +122,12 @@ class Placement:
     nominations : dict of int to int
         Row of the node on which the evictions make room, by number of the pod in the batch. Such a
         pod is unschedulable for now; it is asked about again when its victims are gone.
+    withdrawn : set of int
+        Numbers of the pods that were nominated for a node before and are no longer.
+    rejected_by : dict of int to frozenset of str
+        Names of the plugins that rejected an unschedulable pod, by its number in the batch: it is
+        asked about again when something happens that helps with one of them. Where it isn't said,
+        all default filters may have.
     """
 
     verdict: list[Verdict]
@@ -133,6 +139,8 @@ class Placement:
     evictions: list[Eviction] = field(default_factory=list)
     devices: dict[int, Devices] = field(default_factory=dict)
     nominations: dict[int, int] = field(default_factory=dict)
+    withdrawn: set[int] = field(default_factory=set)
+    rejected_by: dict[int, frozenset[str]] = field(default_factory=dict)
 
     @classmethod
     def of(cls, pods: PodBatch) -> Placement:
@@ -184,8 +192,26 @@ class Scheduler(Protocol):
     """A policy: pods and a view in, a placement out.
 
     Optional attributes: ``trigger`` (a `Trigger`; default: one pod at a time), ``tags`` (a
-    frozenset of "order_dependent", "stochastic", "stateful") and ``notes`` (sentences that every
-    result of this scheduler has to carry).
+    frozenset of "order_dependent", "stochastic", "stateful"), ``notes`` (sentences that every
+    result of this scheduler has to carry), ``scheduler_names`` (whose pods it takes, where it
+    serves several names) and ``backoff_seconds`` (first and longest backoff of its queue, None =
+    the control plane's).
+
+    Optional methods, which the component calls in simulated time around the decision::
+
+        hooks_for(pod_class, view) -> frozenset of str      which of the following pods of a class
+                                                            need; without it, all that there are
+        sort_key(pod, since_us) -> tuple                    order of the queue (may be None)
+        pre_enqueue(pod, view) -> Refusal | None            hold the pod out of the queue
+        events_to_register(pod, rejected_by, view)          what may help an unschedulable pod, see
+            -> mapping of str to tuple of Hint              `framework.queueing_hints`
+        still_fits(pod, node, view) -> bool                 asked where something changed since
+        reserve(pod, node, view) -> Refusal | None          the pod has been assumed on the node
+        unreserve(pod, node) -> None                        it is not bound after all
+        permit(pod, node, view) -> mapping of str to Permit by plugin: hold the pod back
+        pre_bind(pod, node, view) -> Refusal | Writes | None
+        bind(pod, node, view) -> bool
+        post_bind(pod, node, view) -> None
     """
 
     def schedule(self, pods: PodBatch, view: ClusterView, rng: Draws) -> Placement:

@@ -27,6 +27,10 @@ class Decision(NamedTuple):
     """Row of the node that evictions make room on, or -1."""
     evictions: tuple[Eviction, ...] = ()
     """Running pods to evict."""
+    rejected_by: frozenset[str] | None = None
+    """Plugins that rejected the pod; None = not said."""
+    withdrawn: bool = False
+    """The pod was nominated for a node before, and is no longer."""
 
 
 def schedule_greedily(
@@ -66,5 +70,9 @@ def _note(placement: Placement, index: int, decision: Decision) -> None:
     else:
         placement.reason[index] = decision.reason
         placement.evictions += decision.evictions
+        if decision.rejected_by is not None:
+            placement.rejected_by[index] = decision.rejected_by
         if decision.nominated >= 0:
             placement.nominations[index] = decision.nominated
+        elif decision.withdrawn:
+            placement.withdrawn.add(index)

@@ -7,25 +7,29 @@ node that a pod was nominated for, and preemption where no node will do.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from schedlab.cluster.classes import PodClass
 from schedlab.cluster.devices import Devices
 from schedlab.cluster.state import ClusterState
 from schedlab.errors import InputError
 from schedlab.rng import Draws
 from schedlab.scheduling.base import Eviction, Placement, Pod, PodBatch, Verdict
+from schedlab.scheduling.framework.binding import BindingPoints
+from schedlab.scheduling.framework.cluster_events import Hint
 from schedlab.scheduling.framework.engine import Engine, Outlook
 from schedlab.scheduling.framework.feasibility import NO_NODES
-from schedlab.scheduling.framework.interface import Cycle, Rejection
-from schedlab.scheduling.framework.profiles import Profile, nodes_to_find, read_profiles
+from schedlab.scheduling.framework.interface import Code, Cycle, Permit, Refusal, Writes
+from schedlab.scheduling.framework.profiles import Profile, nodes_to_find, read_configured
+from schedlab.scheduling.framework.queueing_hints import QueueingHints, rejectors
 from schedlab.scheduling.framework.runtime import Framework
-from schedlab.scheduling.framework.static_part import of_upstream
 from schedlab.scheduling.framework.visiting import Visits
 from schedlab.scheduling.greedy import Decision, schedule_greedily
+from schedlab.scheduling.plugins.priority_sort import PrioritySort
 from schedlab.scheduling.view import ClusterView
 
 
@@ -37,7 +41,7 @@ class KubeScheduler:
     config : str, Path, mapping or Profile, optional
         A KubeSchedulerConfiguration (v1); upstream's default profile when absent.
     scheduler_name : str, optional
-        Which of its profiles; the first when absent.
+        Which of its profiles; when absent all of them, each for the pods that name it.
     tie_break : {"random", "first"}, default "random"
         Among the best nodes: one drawn by the pod's key, or the first in the order of visit.
     percentage_of_nodes_to_score : int, optional
@@ -60,7 +64,8 @@ class KubeScheduler:
     ) -> None:
         if tie_break not in ("random", "first"):
             raise InputError("tie_break", found=tie_break, expected="random or first")
-        self.profile = _profile(config, scheduler_name)
+        profiles, self.backoff_seconds = _configured(config, scheduler_name)
+        self.profile = profiles[0]
         share = percentage_of_nodes_to_score
         self._share = self.profile.percentage_of_nodes_to_score if share is None else share
         if not 0 <= self._share <= 100:
@@ -69,19 +74,28 @@ class KubeScheduler:
         self._cached = cached
         self._engine = Engine(self.profile)
         self._visits = Visits()
-        self._reserving = self.profile.plugins("reserve")
-        self._asks = any(not of_upstream(plugin) for plugin in self._reserving)
-        self._holding: dict[int, Cycle] = {}
+        self._points = BindingPoints(self.profile)
+        self._hints = QueueingHints(self.profile)
         self._rng: Draws | None = None
         self._ties = Draws(0)
         self._framework = Framework(self.profile)
+        self._others: dict[str, KubeScheduler] = {}
+        for profile in profiles[1:]:
+            other = KubeScheduler(
+                profile,
+                tie_break=tie_break,
+                percentage_of_nodes_to_score=share,
+                cached=cached,
+            )
+            other._visits = self._visits  # one rotation, whichever profile is asked
+            self._others[profile.scheduler_name] = other
+        self.scheduler_names = tuple(p.scheduler_name for p in profiles) if self._others else ()
 
     def schedule(self, pods: PodBatch, view: ClusterView, rng: Draws) -> Placement:
         """Place the pods one after the other."""
-        if rng is not self._rng:
-            self._rng, self._ties = rng, rng.stream("ties")
-            starts = rng.stream("preemption") if self._random else None
-            self._framework = Framework(self.profile, draws=starts)
+        if self._others:
+            return self._by_profile(pods, view, rng)
+        self._use(rng)
         state = view.state
         if len(pods) > 1 and self._cached and len({pod.pod_class.id for pod in pods}) == 1:
             placement = self._place_run(pods, state)
@@ -91,7 +105,31 @@ class KubeScheduler:
             pods,
             view,
             lambda pod: self._decide(pod, state),
-            lambda pod, row: self._reserved(Cycle(state, pod.pod_class, pod), row),
+            lambda pod, row: self._points.try_reserve(Cycle(state, pod.pod_class, pod), row),
+        )
+
+    def _use(self, rng: Draws) -> None:
+        """Draw from *rng* from now on."""
+        if rng is not self._rng:
+            self._rng, self._ties = rng, rng.stream("ties")
+            starts = rng.stream("preemption") if self._random else None
+            self._framework = Framework(self.profile, draws=starts)
+
+    def _of(self, pod_class: PodClass) -> KubeScheduler:
+        """Return who decides on pods of a class: the profile that they name."""
+        return self._others.get(pod_class.spec.scheduler_name, self) if self._others else self
+
+    def _by_profile(self, pods: PodBatch, view: ClusterView, rng: Draws) -> Placement:
+        state = view.state
+        for one in (self, *self._others.values()):
+            one._use(rng)
+
+        def reserve(pod: Pod, row: int) -> None:
+            points = self._of(pod.pod_class)._points
+            points.try_reserve(Cycle(state, pod.pod_class, pod), row)
+
+        return schedule_greedily(
+            pods, view, lambda pod: self._of(pod.pod_class)._decide(pod, state), reserve
         )
 
     def _place_run(self, pods: PodBatch, state: ClusterState) -> Placement | None:
@@ -142,7 +180,8 @@ class KubeScheduler:
         cycle = Cycle(state, pod.pod_class, pod)
         mark = state.mark()
         try:
-            self._reserved(cycle, row)
+            if self._points.try_reserve(cycle, row) is None:
+                self._points.give_back(cycle, row)
         finally:
             state.undo(mark)
         devices: Devices | None = cycle.memo("devices", lambda: None)
@@ -151,21 +190,51 @@ class KubeScheduler:
     def _preempt(self, pod: Pod, state: ClusterState, outlook: Outlook, visited: int) -> Decision:
         """Ask the PostFilter plugins for room, as no node will do."""
         reason = outlook.message(pod)
-        if not self.profile.plugins("post_filter"):
-            return Decision(-1, 0, visited, reason)
         cycle = Cycle(state, pod.pod_class, pod)
-        answer = self._framework.post_filter(cycle, outlook.verdicts(cycle))
+        found = outlook.verdicts(cycle)
+        by = rejectors(found, self.profile)
+        answer = self._framework.post_filter(cycle, found)
         if answer is None or answer.chosen is None:
+            withdrawn = False
             if answer is not None and answer.rejection is not None:
                 reason = " ".join((reason, *answer.rejection.reasons))
-            return Decision(-1, 0, visited, reason)
+                withdrawn = answer.eligible and answer.rejection.code == Code.UNSCHEDULABLE
+            return Decision(-1, 0, visited, reason, rejected_by=by, withdrawn=withdrawn)
         evictions = tuple(
             Eviction(victim.pod, f"Preempted by {pod.name}") for victim in answer.chosen.victims
         )
         row = answer.chosen.row
-        return Decision(-1, 0, visited, reason, nominated=row, evictions=evictions)
+        return Decision(-1, 0, visited, reason, None, row, evictions, by)
 
-    def reserve(self, pod: Pod, row: int, view: ClusterView) -> Rejection | None:
+    # --- what the component asks around the decision, see `Scheduler` ---------------------------
+
+    @property
+    def sort_key(self) -> Callable[[Pod, int], Any] | None:
+        """What the queue is sorted by; None = by priority, then by time."""
+        (plugin,) = self.profile.plugins("sort_key") or (PrioritySort(),)
+        return None if isinstance(plugin, PrioritySort) else plugin.sort_key
+
+    def hooks_for(self, pod_class: PodClass, view: ClusterView) -> frozenset[str]:
+        """Return which of the following points concern pods of a class."""
+        return self._of(pod_class)._points.hooks(pod_class, view.state)
+
+    def events_to_register(
+        self, pod: Pod, rejected_by: frozenset[str] | None, view: ClusterView
+    ) -> Mapping[str, tuple[Hint, ...]]:
+        """Return what may help a pod that these plugins rejected."""
+        return self._of(pod.pod_class)._hints.of(pod, rejected_by, view.state)
+
+    def pre_enqueue(self, pod: Pod, view: ClusterView) -> Refusal | None:
+        """Return why the pod may not enter the queue yet."""
+        return self._of(pod.pod_class)._points.pre_enqueue(pod, view.state)
+
+    def still_fits(self, pod: Pod, row: int, view: ClusterView) -> bool:
+        """Return whether the pod passes the filters on a node now."""
+        own = self._of(pod.pod_class)
+        own._visits.refresh(view.state.nodes)
+        return own._engine.outlook(pod.pod_class, view.state, own._visits).passes(pod, row)
+
+    def reserve(self, pod: Pod, row: int, view: ClusterView) -> Refusal | None:
         """Let the Reserve plugins take what a pod needs on the node it has been assumed on.
 
         Parameters
@@ -179,47 +248,47 @@ class KubeScheduler:
 
         Returns
         -------
-        Rejection or None
+        Refusal or None
             Why the pod can't be bound there after all; nothing is taken then.
         """
-        if pod.pod_class.devices is None and not pod.pod_class.spec.volumes and not self._asks:
-            return None
-        cycle = Cycle(view.state, pod.pod_class, pod)
-        rejection = self._reserved(cycle, row)
-        if rejection is None:
-            self._holding[pod.row] = cycle
-        return rejection
+        points = self._of(pod.pod_class)._points if self._others else self._points
+        return points.reserve(pod, row, view.state)
 
     def unreserve(self, pod: Pod, row: int) -> None:
         """Give back what `reserve` took: the pod could not be bound."""
-        cycle = self._holding.pop(pod.row, None)
-        if cycle is not None:
-            self._give_back(cycle, row, self._reserving)
+        self._of(pod.pod_class)._points.unreserve(pod.row, row)
 
-    def _reserved(self, cycle: Cycle, row: int) -> Rejection | None:
-        for number, plugin in enumerate(self._reserving):
-            rejection: Rejection | None = plugin.reserve(cycle, row)
-            if rejection is not None:
-                self._give_back(cycle, row, self._reserving[: number + 1])
-                return rejection
-        return None
+    def permit(self, pod: Pod, row: int, view: ClusterView) -> dict[str, Permit]:
+        """Return what each Permit plugin says of a pod before it is bound, by name."""
+        return self._of(pod.pod_class)._points.permit(pod, row, view.state)
 
-    def _give_back(self, cycle: Cycle, row: int, plugins: Sequence[Any]) -> None:
-        for plugin in reversed(plugins):
-            if hasattr(plugin, "unreserve"):
-                plugin.unreserve(cycle, row)
+    def pre_bind(self, pod: Pod, row: int, view: ClusterView) -> Refusal | Writes | None:
+        """Return what is to be done before the pod is bound; None = it can be."""
+        return self._of(pod.pod_class)._points.pre_bind(pod, row, view.state)
+
+    def bind(self, pod: Pod, row: int, view: ClusterView) -> bool:
+        """Ask the Bind plugins, up to the first that sees to the binding."""
+        return self._of(pod.pod_class)._points.bind(pod, row, view.state)
+
+    def post_bind(self, pod: Pod, row: int, view: ClusterView) -> None:
+        """Tell the PostBind plugins that the pod is bound."""
+        self._of(pod.pod_class)._points.post_bind(pod, row, view.state)
 
 
-def _profile(source: Any, name: str | None) -> Profile:
+Backoff = tuple[int | None, int | None]
+
+
+def _configured(source: Any, name: str | None) -> tuple[list[Profile], Backoff]:
+    """Return the profiles to use, and first and longest backoff where the file says."""
     if isinstance(source, Profile):
-        return source
+        return [source], (None, None)
     if source is None:
-        return Profile.default()
-    profiles = read_profiles(source)
+        return [Profile.default()], (None, None)
+    profiles, backoff = read_configured(source)
     if name is None:
-        return profiles[0]
+        return profiles, backoff
     for profile in profiles:
         if profile.scheduler_name == name:
-            return profile
+            return [profile], backoff
     names = ", ".join(profile.scheduler_name for profile in profiles)
     raise InputError("scheduler_name", found=name, expected=f"one of {names}")

@@ -3,7 +3,7 @@
 The shape only; `schedlab.scheduling.framework.plugin_arguments` holds the arguments of plugins, and
 `schedlab.scheduling.framework.profiles` turns both into plugins. Every key is either used, without
 any effect on decisions (`HARMLESS_KEYS`), announced by a warning because the scheduler *component*
-has it among its own parameters, or an error.
+has it among its own parameters (the limits of its client), or an error.
 """
 
 from __future__ import annotations
@@ -29,13 +29,9 @@ HARMLESS_KEYS = frozenset(
     }
 )  # fmt: skip
 """Keys that change how kube-scheduler runs, never what it decides."""
-OF_THE_COMPONENT = {
-    "podInitialBackoffSeconds": 1,
-    "podMaxBackoffSeconds": 10,
-}
-"""Keys that are parameters of the queue, with upstream's defaults."""
 
 Percentage = Annotated[int, Field(strict=True, ge=0, le=100)]
+WholeSeconds = Annotated[int, Field(strict=True, ge=1)]
 
 
 class Plugin(ApiModel):
@@ -87,9 +83,11 @@ class ProfileConfig(ApiModel):
 
 
 class KubeSchedulerConfiguration(ApiModel):
-    """The whole file, without what `HARMLESS_KEYS` and `OF_THE_COMPONENT` name."""
+    """The whole file, without what `HARMLESS_KEYS` names."""
 
     percentage_of_nodes_to_score: Percentage = 0
+    pod_initial_backoff_seconds: WholeSeconds | None = None
+    pod_max_backoff_seconds: WholeSeconds | None = None
     profiles: tuple[ProfileConfig, ...] = ()
     extenders: tuple[Mapping[str, Any], ...] = ()
     client_connection: Mapping[str, Any] = Field(default_factory=dict)
@@ -144,18 +142,24 @@ def _read(content: Mapping[str, Any]) -> KubeSchedulerConfiguration:
     version = content.get("apiVersion", "<nothing>")
     if version != API_VERSION:
         raise InputError("apiVersion", found=version, expected=API_VERSION)
-    aside = HARMLESS_KEYS.union(OF_THE_COMPONENT)
     config = validated(
-        KubeSchedulerConfiguration, {k: v for k, v in content.items() if k not in aside}
+        KubeSchedulerConfiguration, {k: v for k, v in content.items() if k not in HARMLESS_KEYS}
     )
+    first, longest = config.pod_initial_backoff_seconds or 1, config.pod_max_backoff_seconds or 10
+    if longest < first:
+        raise InputError(
+            "podMaxBackoffSeconds",
+            found=longest,
+            expected=f"no less than podInitialBackoffSeconds, {first}",
+        )
     if config.extenders:
         raise InputError(
             "extenders", found=f"<{len(config.extenders)} extenders>", expected="no extenders: "
             "they are not modelled",
         )  # fmt: skip
-    elsewhere = [k for k, v in OF_THE_COMPONENT.items() if content.get(k) not in (None, v)]
-    elsewhere += [k for k in ("qps", "burst") if k in config.client_connection]
-    for key in elsewhere:
+    for key in ("qps", "burst"):
+        if key not in config.client_connection:
+            continue
         warnings.warn(
             f"{KIND}: {key} is not read from here: set controlPlane.scheduler.{key}",
             ModelWarning,

@@ -19,9 +19,12 @@ The methods, all optional::
     score(cycle, rows) -> Scores                          with normalize(...), optional
     reserve(cycle, row) -> Rejection | None               the node is chosen; unreserve(...) undoes
     permit(cycle, row) -> Permit                          hold the pod back before it is bound
-    pre_bind(cycle, row) -> Rejection | None
-    bind(cycle, row) -> bool                              True = I have bound it
+    pre_bind(cycle, row) -> Rejection | Writes | None     Writes: asked again when they are done
+    bind(cycle, row) -> bool                              True = no later plugin is asked
     post_bind(cycle, row) -> None
+    queueing_hint(event, pod_class, state) -> bool        may a change help a pod that I rejected?
+
+Pods that a Permit plugin holds back are in ``cycle.state.waiting``, for whoever is to let them go.
 """
 
 from __future__ import annotations
@@ -34,6 +37,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeVar, cast, runt
 import numpy as np
 from numpy.typing import NDArray
 
+from schedlab.api.objects import ApiObject
 from schedlab.cluster.classes import PodClass
 from schedlab.cluster.nodes import NodeColumns
 from schedlab.cluster.state import ClusterState
@@ -91,6 +95,55 @@ class Rejection(NamedTuple):
 
     code: Code
     reasons: tuple[str, ...]
+
+
+class Refusal(NamedTuple):
+    """A rejection, and the plugin that it comes from."""
+
+    plugin: str
+    rejection: Rejection
+
+
+class Permit(NamedTuple):
+    """What Permit says of a pod that has its node: go on, wait, or no.
+
+    Examples
+    --------
+    >>> Permit.wait(5_000_000).wait_us
+    5000000
+    """
+
+    rejection: Rejection | None = None
+    """Why the pod is not to be bound."""
+    wait_us: int = 0
+    """Hold the pod back until somebody allows it, but no longer than this; 0 = go on."""
+
+    @classmethod
+    def wait(cls, at_most_us: int) -> Permit:
+        """Return that the pod has to wait for permission, for so many microseconds at most."""
+        return cls(None, at_most_us)
+
+    @classmethod
+    def reject(cls, *reasons: str) -> Permit:
+        """Return that the pod is not to be bound."""
+        return cls(Rejection(Code.UNSCHEDULABLE, reasons))
+
+
+@dataclass(frozen=True, slots=True)
+class Writes:
+    """What PreBind has to write, and wait for, before the pod can be bound.
+
+    Attributes
+    ----------
+    objects : tuple of ApiObject
+        Objects as they should be; sent through the API server. PreBind is asked again whenever
+        an object has changed.
+    timeout_us : int
+        When to give up, from the first time on, microseconds.
+    """
+
+    objects: tuple[ApiObject, ...]
+    timeout_us: int
 
 
 @dataclass(frozen=True, slots=True)

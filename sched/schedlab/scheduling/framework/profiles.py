@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from pydantic.alias_generators import to_snake
 
@@ -124,10 +124,24 @@ def nodes_to_find(size: int, percentage: int) -> int:
     return max(size * percentage // 100, 100)
 
 
+class Configured(NamedTuple):
+    """What a KubeSchedulerConfiguration says."""
+
+    profiles: list[Profile]
+    """The profiles, at least one."""
+    backoff_seconds: tuple[int | None, int | None]
+    """First and longest backoff of the queue; None where the file doesn't say."""
+
+
 def read_profiles(
     source: str | Path | Mapping[str, Any], base: Path | None = None
 ) -> list[Profile]:
-    """Read the profiles of a KubeSchedulerConfiguration.
+    """Read the profiles of a KubeSchedulerConfiguration; see `read_configured`."""
+    return read_configured(source, base).profiles
+
+
+def read_configured(source: str | Path | Mapping[str, Any], base: Path | None = None) -> Configured:
+    """Read a KubeSchedulerConfiguration.
 
     Parameters
     ----------
@@ -154,7 +168,8 @@ def read_profiles(
         _check_queue_sort(found)
     except InputError as error:
         raise error if isinstance(source, Mapping) else error.in_file(source) from None
-    return found
+    backoff = (config.pod_initial_backoff_seconds, config.pod_max_backoff_seconds)
+    return Configured(found, backoff)
 
 
 def _check_names(profiles: Sequence[ProfileConfig]) -> None:

@@ -13,14 +13,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from schedlab.api.objects import (
-    NodeAffinity as NodeAffinityTerms,
-)
-from schedlab.api.objects import (
+    Node,
     NodeSelector,
     NodeSelectorRequirement,
     NodeSelectorTerm,
     PreferredSchedulingTerm,
 )
+from schedlab.api.objects import (
+    NodeAffinity as NodeAffinityTerms,
+)
+from schedlab.api.selectors import node_selector_matches, required_node_affinity_matches
 from schedlab.cluster.classes import PodClass
 from schedlab.cluster.nodes import NodeColumns
 from schedlab.scheduling.framework.interface import (
@@ -95,6 +97,13 @@ class NodeAffinity:
         if added is not None:
             codes[~selector_mask(added, nodes, rows)] = ADDED
         return codes
+
+    def admits(self, pod: PodClass, node: Node) -> bool:
+        """Return whether pods of a class pass on a node, be it among the columns or not."""
+        added, name = _required_of(self._added), node.metadata.name
+        if added is not None and not node_selector_matches(added, node.metadata.labels, name):
+            return False
+        return required_node_affinity_matches(pod.spec, node)
 
     def reasons(self, cycle: Cycle, row: int, code: int) -> tuple[str, ...]:
         """Return upstream's words."""

@@ -143,6 +143,11 @@ class PodTopologySpread:
         all_keys = not self._system or strength == "DoNotSchedule"
         return compiled(cycle, [(c, selector) for c in wanted], all_keys=all_keys)
 
+    def may_filter(self, pod: PodClass) -> bool:
+        """Return whether pods of a class have hard constraints, or may get some by default."""
+        own = pod.spec.topology_spread_constraints
+        return any(c.when_unsatisfiable == "DoNotSchedule" for c in own or self._defaults)
+
     # --- filter ---------------------------------------------------------------------------------
 
     def pre_filter(self, cycle: Cycle) -> PreFiltered:
