@@ -1,4 +1,4 @@
-"""Who is on which node, and what pods of a class are, in arrays for compiled code.
+"""Who is on which node, what pods of a class are, and what was found before, for compiled code.
 
 Kept up to date by the log of changed rows: a decision costs as much as there are nodes that changed
 since the last.
@@ -11,6 +11,8 @@ from numpy.typing import NDArray
 
 from schedlab.cluster.state import ClusterState
 from schedlab.scheduling.framework.class_cache import Cursor
+from schedlab.scheduling.framework.disruption import Budgets
+from schedlab.scheduling.framework.preemption_kernel import UNKNOWN
 
 Column = NDArray[np.int64]
 
@@ -114,3 +116,31 @@ class ClassColumns:
             for resource, amount in pod_class.requests:
                 self.requests[number, resource] = amount
         self._known = len(classes)
+
+
+class Memory:
+    """What a search for victims found on each node, for pods that ask for the same.
+
+    Attributes
+    ----------
+    found : int64 array of shape [N, 7]
+        See `preemption_kernel.recall`.
+    """
+
+    __slots__ = ("_budgets", "_cursor", "found")
+
+    def __init__(self) -> None:
+        self._budgets: Budgets | None = None
+        self._cursor = Cursor()
+        self.found: Column = np.zeros((0, 7), np.int64)
+
+    def refresh(self, state: ClusterState, budgets: Budgets) -> None:
+        """Forget what no longer holds: all when a budget has changed, else nodes that have."""
+        nodes = state.nodes
+        if self._cursor.outgrown(nodes):
+            self.found = np.full((nodes.size, 7), UNKNOWN, np.int64)
+        if self._budgets is not budgets:
+            self._budgets = budgets
+            self.found[:, 0] = UNKNOWN
+        if self._cursor.usage != nodes.usage.count:
+            self.found[self._cursor.changed_usage(nodes), 0] = UNKNOWN

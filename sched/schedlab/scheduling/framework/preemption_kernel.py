@@ -15,6 +15,8 @@ from schedlab.cluster.compiled import compiled
 
 PODS = 3  # row of the resource that counts pods, as in `cluster.vocabulary`
 NO_VICTIMS = -1
+NOT_LOOKED_AT = -2
+UNKNOWN = -3
 RAISED = 1 << 31  # added to priorities before they are summed
 NOT_STARTED = 1 << 62
 
@@ -220,7 +222,100 @@ def take_down(lower: Any, count: int, out: Any, victims: Any, first: int, agains
 
 
 @compiled
-def dry_run(  # noqa: C901 - one loop over the nodes, kept whole for the compiler
+def recall(
+    n: int,
+    memory: Any,
+    pods: Any,
+    ids: Any,
+    counts: Any,
+    priority: Any,
+    preemptor: int,
+    start: Any,
+    against: Any,
+) -> Any:
+    """Return what is remembered of node *n*, `UNKNOWN` if nothing that still holds.
+
+    Whatever changes on a node is forgotten by the caller, but that a pod has started: where some of
+    the pods had not, as many must be left. *memory* is as in `dry_run`, one array in columns:
+    outcome, pods that had not started, and what speaks against the candidate.
+    """
+    outcome = memory[n, 0]
+    if outcome == UNKNOWN:
+        return outcome
+    if memory[n, 1] > 0:
+        waiting = 0
+        for s in range(counts[n]):
+            if priority[ids[n, s]] < preemptor and started(start, pods[n, s]) == NOT_STARTED:
+                waiting += 1
+        if waiting != memory[n, 1]:
+            return UNKNOWN
+    for i in range(5):
+        against[i] = memory[n, 2 + i]
+    return outcome
+
+
+@compiled
+def remember(n: int, memory: Any, outcome: int, lower: Any, count: int, against: Any) -> None:
+    """Note what was found on node *n* for `recall`."""
+    memory[n, 0] = outcome
+    memory[n, 1] = 0
+    for j in range(count):
+        memory[n, 1] += lower[3, j] == NOT_STARTED
+    for i in range(5):
+        memory[n, 2 + i] = against[i]
+
+
+@compiled
+def weigh(
+    n: int,
+    asked: Any,
+    preemptor: int,
+    allocatable: Any,
+    requested: Any,
+    pods: Any,
+    ids: Any,
+    counts: Any,
+    priority: Any,
+    requests: Any,
+    first: Any,
+    length: Any,
+    budgets: Any,
+    left: Any,
+    start: Any,
+    guest: int,
+    guests: Any,
+    nexts: Any,
+    lower: Any,
+    violates: Any,
+    out: Any,
+    used: Any,
+    against: Any,
+) -> Any:
+    """Try node *n*: return the outcome as in `dry_run` and how many of *lower* there are.
+
+    Where the pod gets in, *out* tells who of *lower* has to go, and the first of *against* how many
+    budgets that violates. Pods nominated to the node are followed from *guest* along *nexts*.
+    """
+    count = pick_lower(n, pods, ids, counts, priority, preemptor, start, lower)
+    if count == 0:
+        return NO_VICTIMS, count
+    for i in range(len(used)):
+        used[i] = requested[asked[0, i], n]
+    for j in range(count):
+        shift(used, asked, requests, lower[1, j], -1)
+    while guest >= 0:
+        shift(used, asked, requests, guests[guest], 1)
+        guest = nexts[guest]
+    outcome = lacking(asked, used, n, allocatable)
+    if outcome == 0:
+        if len(left):
+            violations_of(lower, count, first, length, budgets, left, violates)
+        against[0] = reprieve(n, lower, count, requests, violates, asked, used, allocatable, out)
+    return outcome, count
+
+
+@compiled
+def dry_run(
     rows: Any,
     wanted: int,
     asked: Any,
@@ -232,6 +327,7 @@ def dry_run(  # noqa: C901 - one loop over the nodes, kept whole for the compile
     allowed: Any,
     start: Any,
     nominated: Any,
+    memory: Any,
 ) -> Any:
     """Look for victims on *rows*, in their order, until there are *wanted* candidates.
 
@@ -259,20 +355,23 @@ def dry_run(  # noqa: C901 - one loop over the nodes, kept whole for the compile
         When each pod was started, -1 = not yet.
     nominated : tuple of (int64 array of shape [M], int64 array of shape [M])
         Nodes that other pods are nominated to, not less important ones, and their classes.
+    memory : int64 array of shape [N, 7] or [0, 7]
+        What earlier calls found for the same *asked*, *preemptor*, *covers* and *allowed*, on nodes
+        that have not changed since (`UNKNOWN` in the first column of others); see `recall`.
 
     Returns
     -------
-    best : int
-        Place of the best candidate in the next three, -1 = there is none.
+    span : tuple of (int, int, int)
+        Place of the best candidate in *found*, -1 = there is none; where its victims begin and end.
     found : int64 array of shape [F, 2]
         Row and violated budgets of each candidate, in the order of visit.
     ends : int64 array of shape [F + 1]
-        Where the victims of each begin and end in *victims*.
+        Where the victims of each begin and end in *victims*: nowhere if it was remembered.
     victims : int64 array
         Pods, the most important of a node first.
     outcomes : int64 array of shape [H]
         For the nodes looked at, by their place in *rows*: 0 = a candidate, `NO_VICTIMS`, or the bit
-        mask of what is lacking with all victims gone; -2 = not looked at.
+        mask of what is lacking with all victims gone, or `NOT_LOOKED_AT`.
     """
     allocatable, requested = columns
     priority, requests = classes
@@ -280,50 +379,71 @@ def dry_run(  # noqa: C901 - one loop over the nodes, kept whole for the compile
     first, length, budgets = covers
     guests = nominated[1]
     heads, nexts = chains(nominated[0], len(counts))
-    size, room, widest = len(rows), 0, 0
-    for k in range(size):
-        room += counts[rows[k]]
-        widest = max(widest, counts[rows[k]])
-    outcomes = np.full(size, -2, np.int64)
-    found = np.empty((size, 2), np.int64)
-    ends = np.zeros(size + 1, np.int64)
-    victims = np.empty(room, np.int64)
+    size, widest = len(rows), pods.shape[1]
+    most = min(size, 2 * wanted) + 1
+    outcomes = np.full(size, NOT_LOOKED_AT, np.int64)
+    found = np.empty((most, 2), np.int64)
+    ends = np.zeros(most + 1, np.int64)
+    victims = np.empty((most + 1) * widest, np.int64)
     against, lowest = np.empty(5, np.int64), np.empty(5, np.int64)
     lower = np.empty((4, widest), np.int64)
     violates, out = np.zeros(widest, np.bool_), np.zeros(widest, np.bool_)
     used = np.empty(asked.shape[1], np.int64)
     left = allowed.copy()
-    best = -1
-    total = clean = 0
-    for at in range(size):
-        n = rows[at]
-        count = pick_lower(n, pods, ids, counts, priority, preemptor, start, lower)
-        if count == 0:
-            outcomes[at] = NO_VICTIMS
+    best, total, clean = -1, 0, 0
+    for at in range(size + 1):
+        # the last turn is for the victims of a best candidate that was remembered
+        again = at == size or (clean and total >= wanted)
+        if again and (best < 0 or ends[best] < ends[best + 1]):
+            break
+        n = found[best, 0] if again else rows[at]
+        guest = heads[n] if len(heads) else -1
+        kept = len(memory) > 0 and guest < 0 and not again
+        end = ends[total]
+        outcome = UNKNOWN
+        if kept:
+            outcome = recall(n, memory, pods, ids, counts, priority, preemptor, start, against)
+        if outcome == UNKNOWN:
+            outcome, count = weigh(
+                n,
+                asked,
+                preemptor,
+                allocatable,
+                requested,
+                pods,
+                ids,
+                counts,
+                priority,
+                requests,
+                first,
+                length,
+                budgets,
+                left,
+                start,
+                guest,
+                guests,
+                nexts,
+                lower,
+                violates,
+                out,
+                used,
+                against,
+            )
+            if outcome == 0:
+                end = take_down(lower, count, out, victims, end, against)
+            if kept:
+                remember(n, memory, outcome, lower, count, against)
+        if again:
+            return (best, ends[total], end), found[:total], ends[: total + 1], victims, outcomes
+        outcomes[at] = outcome
+        if outcome != 0 or (against[0] and total - clean >= wanted):
             continue
-        for i in range(len(used)):
-            used[i] = requested[asked[0, i], n]
-        for j in range(count):
-            shift(used, asked, requests, lower[1, j], -1)
-        m = heads[n] if len(heads) else -1
-        while m >= 0:
-            shift(used, asked, requests, guests[m], 1)
-            m = nexts[m]
-        outcomes[at] = lacking(asked, used, n, allocatable)
-        if outcomes[at] != 0:
-            continue
-        if len(left):
-            violations_of(lower, count, first, length, budgets, left, violates)
-        against[0] = reprieve(n, lower, count, requests, violates, asked, used, allocatable, out)
-        if against[0] and total - clean >= wanted:
-            continue
-        ends[total + 1] = take_down(lower, count, out, victims, ends[total], against)
+        ends[total + 1] = end
         found[total, 0], found[total, 1] = n, against[0]
         if best < 0 or better(against, lowest):
             best = total
             lowest[:] = against
         total += 1
         clean += against[0] == 0
-        if clean and total >= wanted:
-            break
-    return best, found[:total], ends[: total + 1], victims, outcomes
+    span = (best, ends[max(best, 0)], ends[max(best, 0) + 1])
+    return span, found[:total], ends[: total + 1], victims, outcomes

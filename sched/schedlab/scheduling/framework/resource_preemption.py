@@ -13,15 +13,16 @@ from __future__ import annotations
 
 from array import array
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
-from typing import NamedTuple, cast
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from schedlab.cluster.classes import PodClass
 from schedlab.cluster.state import ClusterState
+from schedlab.scheduling.framework.class_cache import LeastRecent
 from schedlab.scheduling.framework.disruption import Budgets
 from schedlab.scheduling.framework.evaluation import Evaluation, first_rejections, rivals
 from schedlab.scheduling.framework.interface import (
@@ -35,7 +36,7 @@ from schedlab.scheduling.framework.interface import (
     Victim,
     depends_on,
 )
-from schedlab.scheduling.framework.pod_slots import ClassColumns, PodSlots
+from schedlab.scheduling.framework.pod_slots import ClassColumns, Memory, PodSlots
 from schedlab.scheduling.framework.preemption_kernel import (
     NO_VICTIMS,
     dry_run,
@@ -51,8 +52,10 @@ from schedlab.scheduling.plugins.node_resources_fit import NodeResourcesFit
 Column = NDArray[np.int64]
 Codes = NDArray[np.int64]
 Mask = NDArray[np.bool_]
+DryRun = tuple[tuple[int, int, int], Column, Column, Column, Column]
 SingleTrial = Callable[[int], Candidate | Rejection]
 NONE: Column = np.zeros(0, np.int64)
+NOTHING: Column = np.zeros((0, 7), np.int64)
 KEPT = 64
 """For how many classes of preemptors to remember whom their filters mind."""
 
@@ -93,14 +96,12 @@ class Asked:
     later: bool
 
     @classmethod
-    def of(cls, profile: Profile, found: Evaluation) -> Asked | None:
-        """Return the filters that PreFilter left; None where NodeResourcesFit isn't one of them."""
-        if found.rejection is not None:
-            return None
+    def of(cls, profile: Profile, skipped: Collection[str]) -> Asked | None:
+        """Return the filters that are not *skipped*; None without NodeResourcesFit among them."""
         left = [
             (i, plugin)
             for i, plugin in enumerate(profile.filters)
-            if plugin.name not in found.skip_filter and type(plugin) is not DynamicResources
+            if plugin.name not in skipped and type(plugin) is not DynamicResources
         ]  # DynamicResources lets every node pass, also where nobody asked whether it skips
         fits = [(i, p) for i, p in left if type(p) is NodeResourcesFit]
         if len(fits) != 1:
@@ -125,10 +126,12 @@ class ResourcePreemption:
         self._classes = ClassColumns(state)
         self._covers = _Covers()
         self._minds: dict[tuple[object, ...], Codes] = {}
+        self._memories: LeastRecent[Memory] = LeastRecent(56 * max(1, state.nodes.size))
+        self._least = (-1, NONE)
         self._compile()
 
     def _compile(self) -> None:
-        """Have the kernel compiled now: a call that compiles holds on to its arguments.
+        """Have the kernels compiled now: a call that compiles holds on to its arguments.
 
         It would pin the buffer of ``ClusterState.start_us``, which grows with every pod.
         """
@@ -137,7 +140,8 @@ class ResourcePreemption:
         tables = (self._slots.arrays, self._classes.arrays, self._covers.arrays)
         columns = (nodes.allocatable, nodes.requested)
         asked = np.zeros((2, 0), np.int64)
-        dry_run(NONE, 0, asked, 0, columns, *tables, NONE, NONE, (NONE, NONE))
+        dry_run(NONE, 0, asked, 0, columns, *tables, NONE, NONE, (NONE, NONE), NOTHING)
+        touched_rows(NONE, *self._slots.arrays, self._classes.priority, 0, NONE)
 
     def search(
         self,
@@ -190,27 +194,37 @@ class ResourcePreemption:
         candidates, reasons = collected(run.answers(order, touched, trial), limit)
         return Searched(candidates, reasons, len(rows))
 
-    def dry_run(
-        self, run: _Run, rows: Rows, wanted: int
-    ) -> tuple[int, Column, Column, Column, Column]:
-        """Call the kernel."""
-        state, cycle = self.state, run.cycle
-        return cast(
-            "tuple[int, Column, Column, Column, Column]",
-            dry_run(
-                rows,
-                wanted,
-                run.amounts,
-                cycle.pod_class.priority,
-                (state.nodes.allocatable, state.nodes.requested),
-                self._slots.arrays,
-                self._classes.arrays,
-                self._covers.arrays,
-                np.array(run.budgets.allowed, np.int64),
-                start_times(state),
-                _nominated(cycle),
-            ),
+    def dry_run(self, run: _Run, rows: Rows, wanted: int, *, remembers: bool = False) -> DryRun:
+        """Call the kernel; what it *remembers* has no victims in the answer."""
+        state, priority = self.state, run.cycle.pod_class.priority
+        memory = NOTHING
+        if remembers:
+            kept = self._memories.get((priority, run.amounts.tobytes()), Memory)
+            kept.refresh(state, run.budgets)
+            memory = kept.found
+        found: DryRun = dry_run(
+            rows,
+            wanted,
+            run.amounts,
+            priority,
+            (state.nodes.allocatable, state.nodes.requested),
+            self._slots.arrays,
+            self._classes.arrays,
+            self._covers.arrays,
+            np.array(run.budgets.allowed, np.int64),
+            start_times(state),
+            _nominated(run.cycle),
+            memory,
         )
+        return found
+
+    def least(self) -> Column:
+        """Return the least that any node offers of each resource, int64 [R]."""
+        nodes = self.state.nodes
+        if self._least[0] != nodes.attributes.count:
+            offers = nodes.allocatable[:, : nodes.size][:, nodes.present[: nodes.size]]
+            self._least = (nodes.attributes.count, offers.min(axis=1, initial=1 << 62))
+        return self._least[1]
 
     def _touched(self, cycle: Cycle, asked: Asked, budgets: Budgets, rows: Rows) -> Mask | None:
         """Return which of *rows* have to be tried on the state, bool [len(rows)]; None = none."""
@@ -266,8 +280,13 @@ class _Run:
         """
         cycle, found, asked = self.cycle, self.found, self.asked
         filters = asked.profile.filters
+        large = self.amounts[1] > self.owner.least()[self.amounts[0]]
         rows: Rows = helpful_rows(
-            found.rows, found.rejected_by, asked.number, self.amounts, cycle.nodes.allocatable
+            found.rows,
+            found.rejected_by,
+            asked.number,
+            self.amounts[:, large],
+            cycle.nodes.allocatable,
         )
         final = not asked.moving and all(map(is_upstreams, filters))
         # upstream's filters that judge nodes by their attributes never think that evictions help
@@ -296,11 +315,17 @@ class _Run:
 
         The second is the outcome on each row, see `preemption_kernel.dry_run`.
         """
-        best, places, ends, victims, outcomes = self.owner.dry_run(self, rows, limit)
+        span, places, ends, victims, outcomes = self.owner.dry_run(
+            self, rows, limit, remembers=not lists_all
+        )
+        best, first, last = span
         if best < 0:
             return [], outcomes
-        order = range(len(places)) if lists_all else (best,)
-        candidates = [self._candidate(places[k], victims[ends[k] : ends[k + 1]]) for k in order]
+        if not lists_all:
+            return [self._candidate(places[best], victims[first:last])], outcomes
+        candidates = [
+            self._candidate(place, victims[ends[k] : ends[k + 1]]) for k, place in enumerate(places)
+        ]
         candidates.sort(key=lambda candidate: candidate.violations > 0)
         return candidates, outcomes
 

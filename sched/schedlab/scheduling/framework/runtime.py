@@ -71,6 +71,7 @@ class Framework:
         self._draws = draws
         self._budgets: Budgets | None = None
         self._resources: ResourcePreemption | None = None
+        self._asked: dict[tuple[str, ...], Asked | None] = {}
 
     def pre_filtered(self, plugin: object, found: Evaluation) -> bool:
         """Return whether a plugin's PreFilter ran, or another one's ended the cycle before."""
@@ -105,8 +106,13 @@ class Framework:
         looks for victims on one node, by its row, with trials on the cluster's state.
         """
         state = cycle.state
-        asked = Asked.of(self.profile, found)
-        if asked is None or not (self.compiled and state.nodes.scored):
+        if found.rejection is not None or not (self.compiled and state.nodes.scored):
+            return None
+        skipped = tuple(found.skip_filter)
+        if skipped not in self._asked:
+            self._asked[skipped] = Asked.of(self.profile, skipped)
+        asked = self._asked[skipped]
+        if asked is None:
             return None
         known = self._resources
         if known is None or known.state is not state:

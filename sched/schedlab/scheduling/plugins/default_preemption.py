@@ -95,9 +95,13 @@ class DefaultPreemption:
         self, cycle: Cycle, found: Evaluation, framework: Framework
     ) -> tuple[list[Candidate], Counter[str], int]:
         """Return candidates, reasons where there is none, and how many nodes could help."""
-        trial, budgets = framework.trial(cycle, found), framework.budgets(cycle.state)
+        budgets = framework.budgets(cycle.state)
+
+        trial: Trial | None = None
 
         def on_node(row: int) -> Candidate | Rejection:
+            nonlocal trial
+            trial = framework.trial(cycle, found) if trial is None else trial
             return select_victims(cycle, row, trial, budgets)
 
         quick = framework.search_by_arrays(cycle, found, self.candidates_wanted, on_node)
