@@ -18,8 +18,7 @@ from schedlab.cluster.state import ClusterState
 from schedlab.scheduling.framework.class_cache import Cursor
 from schedlab.scheduling.framework.evaluation import (
     Evaluation,
-    first_rejections,
-    nominated_in_place,
+    rejected_beside,
     run_pre_filters,
 )
 from schedlab.scheduling.framework.interface import (
@@ -219,17 +218,13 @@ class Answers:
         self, profile: Profile, cycle: Cycle, rows: Rows, pending: Mapping[int, list[int]]
     ) -> Rows:
         """Return which of *rows* pass with the pods in place that are nominated there."""
+        alone = Evaluation(rows, rows, rows, rows)
+        run_pre_filters(profile, cycle, alone)
         keep = np.ones(len(rows), np.bool_)
         for index, row in enumerate(rows.tolist()):
-            if row not in pending:
-                continue
-            with nominated_in_place(cycle.state, pending[row]):
-                crowded = Cycle(cycle.state, cycle.pod_class, cycle.pod)
-                one = np.array([row], np.int64)
-                found = Evaluation(one, one, one, one)
-                passes = run_pre_filters(profile, crowded, found)
-                by, _ = first_rejections(profile, crowded, found.skip_filter, one)
-            keep[index] = passes and by[0] < 0
+            if row in pending:
+                by, _ = rejected_beside(profile, cycle, alone.skip_filter, row, pending[row])
+                keep[index] = by < 0
         return rows[keep]
 
     def scores(self, cycle: Cycle, rows: Rows, static: StaticPart) -> Scores:

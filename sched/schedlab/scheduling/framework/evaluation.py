@@ -212,14 +212,24 @@ def _reject_for_nominated(profile: Profile, cycle: Cycle, found: Evaluation) -> 
     for index, row in enumerate(found.rows.tolist()):
         if row not in pending or found.rejected_by[index] == PREFILTER:
             continue
-        with nominated_in_place(cycle.state, pending[row]):
-            crowded = Cycle(cycle.state, cycle.pod_class, cycle.pod)
-            again = Evaluation(found.rows, found.rejected_by, found.codes, found.feasible)
-            run_pre_filters(profile, crowded, again)
-            one = np.array([row], np.int64)
-            by, codes = first_rejections(profile, crowded, found.skip_filter, one)
-        if by[0] >= 0:  # the pass with them comes first, so its verdict is the one told
-            found.rejected_by[index], found.codes[index] = by[0], codes[0]
+        by, code = rejected_beside(profile, cycle, found.skip_filter, row, pending[row])
+        if by >= 0:  # the pass with them comes first, so its verdict is the one told
+            found.rejected_by[index], found.codes[index] = by, code
+
+
+def rejected_beside(
+    profile: Profile, cycle: Cycle, skipped: list[str], row: int, nominated: list[int]
+) -> tuple[int, int]:
+    """Return the first filter that rejects a node with *nominated* pods on it, and its code.
+
+    *skipped* are the plugins whose PreFilter said that they have nothing to say without those pods:
+    as upstream, they aren't asked with them either. The filter is -1 where the node passes.
+    """
+    with nominated_in_place(cycle.state, nominated):
+        crowded = Cycle(cycle.state, cycle.pod_class, cycle.pod)
+        one = np.array([row], np.int64)
+        by, codes = first_rejections(profile, crowded, skipped, one)
+    return int(by[0]), int(codes[0])
 
 
 def rivals(cycle: Cycle) -> dict[int, list[int]]:
