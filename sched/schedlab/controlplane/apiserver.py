@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import NamedTuple
 
-from schedlab.api.objects import ApiObject
+from schedlab.api.objects import ApiObject, Node
 from schedlab.cluster.devices import Devices
 from schedlab.cluster.pods import PodLatency, PodTable
 from schedlab.cluster.state import ClusterState
@@ -34,6 +34,9 @@ UNPLACED, NO_SUCH_NODE = -1, -2
 
 BindFailed = Callable[[int, str], None]
 """Called with the pod and the reason when a binding is refused."""
+
+Bound = Callable[[int], None]
+"""Called with a pod that has been bound."""
 
 Reply = Callable[[Stored | None], None]
 """Called when the answer is there: the stored version, or None where the write failed."""
@@ -79,6 +82,8 @@ class ApiServer:
         self.truth = truth
         self.running = 0
         self.pending = 0
+        self.preempted: set[int] = set()
+        """Pods that were evicted for others (condition DisruptionTarget, PreemptionByScheduler)."""
         self._draws = draws
         self._request = parse_distribution(config.apiserver.request)
         self._commit = parse_distribution(config.etcd.commit)
@@ -99,12 +104,13 @@ class ApiServer:
         self._requests = 0
         self._request_draws = draws.stream("request/objects")
         self._commit_draws = draws.stream("commit/objects")
-        self._binders: list[BindFailed] = []
+        self._binders: list[tuple[BindFailed, Bound | None]] = []
         self._deleted_early: set[int] = set()
         self._evicted: dict[int, str] = {}
         register = calendar.register
         self._create_id = register("apiserver", "create pod", self._commit_create)
         self._bind_id = register("apiserver", "bind pod", self._commit_bind)
+        self._update_id = register("apiserver", "update pod", self._commit_update)
         self._status_id = register("apiserver", "pod status", self._commit_status)
         self._terminate_id = register("apiserver", "terminate pod", self._commit_terminate)
         self._delete_id = register("apiserver", "delete pod", self._commit_delete)
@@ -187,10 +193,27 @@ class ApiServer:
             self._set_node(pod, node)
             self._notify_pod(Op.BIND, pod, node)
 
+    def update_pod(self, pod: int, pod_class: int, sent_us: int) -> None:
+        """Make a pod without a node one of another class: its scheduling gates are lifted."""
+        due = self._due(Op.UPDATE, pod, sent_us)
+        self.calendar.post(due, Priority.WRITE, self._update_id, (pod, pod_class))
+
+    def _commit_update(self, argument: tuple[int, int]) -> None:
+        pod, pod_class = argument
+        etcd = self.etcd
+        if pod < len(etcd.alive) and etcd.alive[pod] and etcd.node[pod] < 0:
+            self.pods.pod_class[pod] = pod_class
+            etcd.write_pod(self.calendar.now_us, Op.UPDATE, pod)
+            self._notify_pod(Op.UPDATE, pod, UNPLACED)
+
     def register_binder(self, failed: BindFailed) -> int:
         """Return the number under which a scheduler binds; *failed* hears of refused bindings."""
-        self._binders.append(failed)
+        self._binders.append((failed, None))
         return len(self._binders) - 1
+
+    def hear_bound(self, binder: int, bound: Bound) -> None:
+        """Tell a scheduler of its bindings from now on; few have anything to do then."""
+        self._binders[binder] = (self._binders[binder][0], bound)
 
     def bind(
         self, pod: int, node: int, binder: int, sent_us: int, devices: Devices | None = None
@@ -202,15 +225,18 @@ class ApiServer:
     def _commit_bind(self, argument: tuple[int, int, int, Devices | None]) -> None:
         pod, node, binder, devices = argument
         etcd = self.etcd
+        failed, bound = self._binders[binder]
         if not etcd.alive[pod] or etcd.terminating[pod]:
-            self._binders[binder](pod, "the pod is gone")
+            failed(pod, "the pod is gone")
         elif etcd.node[pod] >= 0:
-            self._binders[binder](pod, "the pod is bound already")
+            failed(pod, "the pod is bound already")
         else:
             if devices is not None:
                 self.pods.devices[pod] = devices
             self._set_node(pod, node)
             self._notify_pod(Op.BIND, pod, node)
+            if bound is not None:
+                bound(pod)
 
     def _set_node(self, pod: int, node: int) -> None:
         now, pods = self.calendar.now_us, self.pods
@@ -265,9 +291,14 @@ class ApiServer:
         if self.truth.remove_pod(pod) >= 0:
             self.pods.released_us[pod] = now
 
-    def evict_pod(self, pod: int, sent_us: int, reason: str) -> None:
-        """Evict a pod: a deletion that the book-keeping counts apart, with its reason."""
+    def evict_pod(self, pod: int, sent_us: int, reason: str, *, preempted: bool = False) -> None:
+        """Evict a pod: a deletion that the book-keeping counts apart, with its reason.
+
+        *preempted* says that a scheduler makes room for another pod.
+        """
         self._evicted[pod] = reason
+        if preempted:
+            self.preempted.add(pod)
         self.terminate_pod(pod, sent_us)
 
     def terminate_pod(self, pod: int, sent_us: int) -> None:
@@ -370,6 +401,8 @@ class ApiServer:
         except Conflict:
             stored = None
         if stored is not None:
+            if isinstance(stored.object, Node) and not stored.deleted:
+                self.truth.nodes.add(stored.object)
             for watch, handler in self._object_watches.get(stored.object.kind, ()):
                 watch.push_object(handler, stored)
         if write.reply is not None:

@@ -28,6 +28,7 @@ from schedlab.controlplane.controllers.job import JobController
 from schedlab.controlplane.controllers.replicaset import ReplicaSetController
 from schedlab.controlplane.kubelet import Kubelets
 from schedlab.controlplane.pod_factory import PodFactory
+from schedlab.controlplane.policy_hooks import served
 from schedlab.controlplane.scheduler import VERDICTS, SchedulerComponent
 from schedlab.controlplane.submitter import Submitter
 from schedlab.errors import InputError
@@ -109,7 +110,11 @@ class Simulation:
         self._by_size = np.zeros((0, 0), np.int64)
         self._decisions = DecisionLog()
         self._samples = SampleLog(self.truth.nodes)
-        self._scheduler_names: Vocabulary[str] = Vocabulary(schedulers)
+        self._scheduler_names: Vocabulary[str] = Vocabulary(
+            dict.fromkeys(
+                wanted for name, policy in schedulers.items() for wanted in served(name, policy)
+            )
+        )
         self.api = ApiServer(
             self.calendar, self.pods, config, draws.stream("apiserver"), self.truth
         )
@@ -167,6 +172,7 @@ class Simulation:
                 config=config,
                 draws=draws.stream("scheduler"),
                 alone=len(schedulers) == 1,
+                numbers={name: n for n, name in enumerate(self._scheduler_names)},
             )
             for name, policy in schedulers.items()
         ]

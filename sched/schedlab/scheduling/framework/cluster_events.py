@@ -22,6 +22,8 @@ POD_DELETE: Final = "AssignedPod/Delete"
 """A pod that held resources is gone or has ended, or one gave up the node it was nominated for."""
 PENDING_ADD: Final = "UnscheduledPod/Add"
 """A pod without a node was created."""
+VOLUMES_BACK: Final = "Volume/Unreserve"
+"""Volumes that were kept for a pod are free again: it is not bound after all."""
 ANY: Final = "*"
 """In what is registered: every event."""
 

@@ -268,6 +268,9 @@ def _of_others(waiting: Waiting) -> Registered:
     """Return what may help with a plugin that says nothing of it."""
     plugin, pod, state = waiting.plugin, waiting.pod, waiting.state
     by_node = depends_on(plugin) in (Depends.STATIC, Depends.NODE)
+    concerns = getattr(plugin, "concerns", None)
+    if concerns is not None and not concerns(state, pod):
+        return {}
     if plugin is None or not by_node or hasattr(plugin, "permit") or hasattr(plugin, "pre_enqueue"):
         return {ANY: always}
 
@@ -370,7 +373,13 @@ def _inter_pod_affinity(waiting: Waiting) -> Registered:
 
 
 def _nothing(_: Waiting) -> Registered:
+    """Wait for nothing: gates are lifted by a change of the pod itself."""
     return {}
+
+
+def _default_preemption(_: Waiting) -> Registered:
+    """Wait for room, on behalf of a pod that had to give way before it was bound."""
+    return {POD_DELETE: always, NODE_ADD: always}
 
 
 REGISTER: Final[Mapping[str, Callable[[Waiting], Registered]]] = {
@@ -387,5 +396,7 @@ REGISTER: Final[Mapping[str, Callable[[Waiting], Registered]]] = {
     "PodTopologySpread": _pod_topology_spread,
     "InterPodAffinity": _inter_pod_affinity,
     "DynamicResources": _nothing,
+    "SchedulingGates": _nothing,
+    "DefaultPreemption": _default_preemption,
 }
 """Plugin -> what it waits for on behalf of a pod that it rejected: hints by event."""
