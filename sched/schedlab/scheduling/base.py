@@ -94,6 +94,40 @@ class Eviction:
 
 
 @dataclass(slots=True)
+class Move:
+    """A running pod that is to go to another node.
+
+    Kubernetes has no moves: the pod is evicted, and its replacement (of the same class and owner)
+    finds room kept for it on the other node.
+    """
+
+    pod: int
+    node: int
+    """Row of the node that the replacement is to go to."""
+    reason: str
+    expires_us: int
+    """Until when the room is kept."""
+
+
+@dataclass(frozen=True, slots=True)
+class Solution:
+    """What a solver says of its answer.
+
+    Attributes
+    ----------
+    status : str
+        "optimal", "feasible", "no-pods" or "no-nodes".
+    objective, bound, gap : float or None
+        Value of the leading level of its objective, its bound, and their relative distance.
+    """
+
+    status: str
+    objective: float | None = None
+    bound: float | None = None
+    gap: float | None = None
+
+
+@dataclass(slots=True)
 class Placement:
     """The answer to one batch of P pods.
 
@@ -128,6 +162,10 @@ class Placement:
         Names of the plugins that rejected an unschedulable pod, by its number in the batch: it is
         asked about again when something happens that helps with one of them. Where it isn't said,
         all default filters may have.
+    moves : list of Move
+        Running pods to move; they are not among the evictions.
+    solution : Solution, optional
+        How good the answer is, where a solver says so.
     """
 
     verdict: list[Verdict]
@@ -141,6 +179,8 @@ class Placement:
     nominations: dict[int, int] = field(default_factory=dict)
     withdrawn: set[int] = field(default_factory=set)
     rejected_by: dict[int, frozenset[str]] = field(default_factory=dict)
+    moves: list[Move] = field(default_factory=list)
+    solution: Solution | None = None
 
     @classmethod
     def of(cls, pods: PodBatch) -> Placement:

@@ -29,6 +29,11 @@ SCHEDULERS: dict[str, str] = {
     "dot-product": "schedlab.scheduling.heuristics:DotProduct",
     "random": "schedlab.scheduling.heuristics:RandomFit",
     "round-robin": "schedlab.scheduling.heuristics:RoundRobin",
+    "ilp": "schedlab.scheduling.ilp.schedulers:Ilp",
+    "ilp-fallback": "schedlab.scheduling.ilp.schedulers:IlpFallback",
+    "ilp-rebalance": "schedlab.scheduling.ilp.schedulers:IlpRebalance",
+    "flow": "schedlab.scheduling.ilp.schedulers:Flow",
+    "ilp-partitioned": "schedlab.scheduling.ilp.schedulers:IlpPartitioned",
 }
 """Built-in schedulers: name -> ``module:Class``."""
 

@@ -139,6 +139,7 @@ def _movable(
         if pod not in state.leaving
         and state.nodes.present[row]
         and (displace.kind == "any" or pod_class.priority < highest)
+        and (not displace.owned or pod_class.owner != ("", ""))
     ]
 
 

@@ -175,6 +175,17 @@ class Couplings:
             columns += list(self.devices.free.T)
         return columns
 
+    def groups(self) -> frozenset[int]:
+        """Return the groups that more than resources and masks decide about."""
+        found = set(self.bound_groups())
+        for exclusive in self.exclusive:
+            found.update(exclusive.groups)
+        for apart in self.apart:
+            found.update(apart.owners, apart.meant)
+        if self.devices is not None:
+            found.update(np.flatnonzero(self.devices.milli).tolist())
+        return frozenset(found)
+
     def bound_groups(self) -> frozenset[int]:
         """Return the groups whose pods depend on pods of other nodes."""
         found: set[int] = set()

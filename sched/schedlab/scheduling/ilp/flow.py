@@ -15,6 +15,10 @@ from ortools.graph.python import min_cost_flow
 from schedlab.scheduling.ilp.budget import TimeBudget
 from schedlab.scheduling.ilp.kinds import kinds_of
 from schedlab.scheduling.ilp.model import AssignmentModel, Bools, Ints
+from schedlab.scheduling.ilp.plain import better
+from schedlab.scheduling.ilp.relaxation import result_by_bounds
+from schedlab.scheduling.ilp.result import Limits, SolveResult
+from schedlab.scheduling.ilp.solve import empty_result
 
 CHOICES = 48
 """Kinds of nodes that a group looks at in one round, cheapest first."""
@@ -43,6 +47,30 @@ def flow_placement(model: AssignmentModel, start: Ints, groups: Bools, budget: T
         if not placed:
             break
     return x
+
+
+def flow_result(model: AssignmentModel, start: Ints, limits: Limits) -> SolveResult:
+    """Return the placement by flows, with the bounds of the relaxation.
+
+    Parameters
+    ----------
+    model : AssignmentModel
+        The problem. Groups with couplings stay where the start puts them.
+    start : int64 array of shape [G, N]
+        A placement that is admissible.
+    limits : Limits
+        How long it may take.
+    """
+    budget = TimeBudget(limits)
+    if not model.groups or not len(model.rows):
+        return empty_result(model, budget)
+    coupled = np.zeros(len(model.groups), np.bool_)
+    coupled[list(model.couplings.groups())] = True
+    x = np.where(coupled[:, None], start, model.running)
+    x = flow_placement(model, x, ~coupled, budget)
+    if better(model, start, x):
+        x = start
+    return result_by_bounds(model, x, budget)
 
 
 def _round(model: AssignmentModel, x: Ints, groups: Bools, budget: TimeBudget) -> int:

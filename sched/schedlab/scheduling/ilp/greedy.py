@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from schedlab.cluster.state import ClusterState
 from schedlab.rng import Draws
@@ -13,27 +14,28 @@ from schedlab.scheduling.kube_scheduler import KubeScheduler
 from schedlab.scheduling.view import ClusterView
 
 
-def greedy_nodes(
-    pods: Sequence[Pod], state: ClusterState, profile: Profile | None = None, *, draws: Draws
-) -> list[int]:
-    """Return the row of the node that kube-scheduler gives each pod, -1 = none.
+def make_greedy(profile: Profile | None = None) -> KubeScheduler:
+    """Return kube-scheduler as it makes the placements to start from.
 
-    It looks at all nodes, takes the first of the best, and evicts nobody.
+    It looks at all nodes, takes the first of the best, and does not preempt.
 
     Parameters
     ----------
-    pods : sequence of Pod
-        The pods, in queue order.
-    state : ClusterState
-        The cluster.
     profile : Profile, optional
         Whose plugins decide; the default profile when absent.
-    draws : Draws
-        For plugins that draw.
     """
-    scheduler = KubeScheduler(
-        profile or Profile.default(), tie_break="first", percentage_of_nodes_to_score=100
-    )
+    profile = profile or Profile.default()
+    if profile.others is not None:
+        others = {point: plugins for point, plugins in profile.others.items()
+                  if point != "post_filter"}  # fmt: skip
+        profile = replace(profile, others=others)
+    return KubeScheduler(profile, tie_break="first", percentage_of_nodes_to_score=100)
+
+
+def greedy_nodes(
+    pods: Sequence[Pod], state: ClusterState, scheduler: KubeScheduler, draws: Draws
+) -> list[int]:
+    """Return the row of the node that a greedy scheduler gives each pod, -1 = none."""
     return scheduler.schedule(PodBatch(list(pods)), ClusterView(state), draws).node
 
 

@@ -71,12 +71,15 @@ class Displacement:
         Most pods displaced; None = no limit.
     respect_budgets : bool
         Keep PodDisruptionBudgets.
+    owned : bool
+        Only pods that a controller would make anew.
     """
 
     kind: str = "none"
     moves: bool = True
     budget: int | None = None
     respect_budgets: bool = True
+    owned: bool = False
 
 
 @dataclass(frozen=True, eq=False)

@@ -20,10 +20,9 @@ from schedlab.scheduling.ilp.budget import TimeBudget
 from schedlab.scheduling.ilp.kinds import kinds_of
 from schedlab.scheduling.ilp.model import AssignmentModel, Bools, Ints, placed_of, tiers_of
 from schedlab.scheduling.ilp.objectives import DEFAULT, Spec, Step, read_objective
-from schedlab.scheduling.ilp.packing import packing_of
-from schedlab.scheduling.ilp.relaxation import relaxed_bound
-from schedlab.scheduling.ilp.result import Level, Limits, SolveResult
-from schedlab.scheduling.ilp.solve import Best, decoded, optimised, solve
+from schedlab.scheduling.ilp.relaxation import placed_bounds, result_by_bounds
+from schedlab.scheduling.ilp.result import Limits, SolveResult
+from schedlab.scheduling.ilp.solve import empty_result, optimised
 
 
 @dataclass(frozen=True, eq=False)
@@ -73,33 +72,19 @@ def solve_partitioned(
         Counts of a placement to start from.
     """
     limits = limits or Limits()
-    if not model.groups or not len(model.rows):
-        return solve(model, limits, objective=objective)
     budget = TimeBudget(limits)
+    if not model.groups or not len(model.rows):
+        return empty_result(model, budget)
     steps = read_objective(objective, len(model.priorities))
     x = (model.running if start is None else start).copy()
     bounds = placed_bounds(model)
     draws = Draws(limits.seed, "partitions")
     for turn in range(rounds):
-        known = [bound for bound in bounds if bound is not None]
-        if budget.left <= 0 or _reached(model, x, known):
+        if budget.left <= 0 or _reached(model, x, bounds):
             break
         seconds = budget.left / (rounds - turn)
         x = _improved(model, x, steps, parts, draws.generator(turn), budget, seconds)
-    levels = [
-        Level("placed", int(p), True, placed_of(model, x, t), bounds[t], "relaxation of the whole")
-        for t, p in enumerate(model.priorities.tolist())
-    ]
-    return decoded(model, Best(x, np.minimum(x, model.running), {}), levels, budget)
-
-
-def placed_bounds(model: AssignmentModel) -> list[float]:
-    """Return, for each tier, how many pods of it and above can be placed at most."""
-    bounds = []
-    for tier in range(len(model.priorities)):
-        packing, _ = packing_of(model, tier)
-        bounds.append(float(np.floor(relaxed_bound(packing) + 1e-6)))
-    return bounds
+    return result_by_bounds(model, x, budget, bounds)
 
 
 def _reached(model: AssignmentModel, x: Ints, bounds: Sequence[float]) -> bool:

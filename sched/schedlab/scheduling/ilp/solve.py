@@ -14,6 +14,7 @@ from typing import Literal
 import numpy as np
 
 from schedlab.errors import InputError
+from schedlab.scheduling.framework.feasibility import NO_NODES
 from schedlab.scheduling.ilp.backend import Backend, Goal
 from schedlab.scheduling.ilp.budget import TimeBudget
 from schedlab.scheduling.ilp.formulation import Formulation
@@ -91,8 +92,7 @@ def solve(
     budget = TimeBudget(limits)
     steps = read_objective(objective, max(len(model.priorities), 1))
     if not model.groups or not len(model.rows):
-        status = Status.NO_PODS if not model.groups else Status.NO_NODES
-        return _empty(model, status, budget)
+        return empty_result(model, budget)
     best, levels = optimised(model, steps, budget, solver=solver, start=start)
     return decoded(model, best, levels, budget)
 
@@ -282,13 +282,14 @@ def unplaced_reason(model: AssignmentModel, g: int, *, proven: bool) -> str:
     return f"{open_} node(s) could take it, but the best placement found has no room for it"
 
 
-def _empty(model: AssignmentModel, status: Status, budget: TimeBudget) -> SolveResult:
+def empty_result(model: AssignmentModel, budget: TimeBudget) -> SolveResult:
+    """Return the answer to a problem without pods or without nodes."""
     reasons = [""] * model.pods
     for group in model.groups:
         for index in group.pending:
-            reasons[index] = "0/0 nodes are available."
+            reasons[index] = NO_NODES
     return SolveResult(
-        status,
+        Status.NO_NODES if model.groups else Status.NO_PODS,
         [-1] * model.pods,
         reasons,
         placed_by_tier=dict.fromkeys(model.priorities.tolist(), 0),
