@@ -39,57 +39,30 @@ FOUND = [
         pod(
             nodeSelector={"a": "b"},
             tolerations=[{"operator": "Exists"}],
-            affinity={"nodeAffinity": {REQUIRED: {"nodeSelectorTerms": [{}]}}},
+            affinity={
+                "nodeAffinity": {REQUIRED: {"nodeSelectorTerms": [{}]}},
+                "podAffinity": {REQUIRED: NEAR},
+                "podAntiAffinity": {REQUIRED: NEAR},
+            },
+            topologySpreadConstraints=[
+                {"maxSkew": 1, "topologyKey": "a", "whenUnsatisfiable": "ScheduleAnyway"}
+            ],
             schedulingGates=[{"name": "a/b"}],
             priorityClassName="high",
             preemptionPolicy="Never",
             overhead={"cpu": 1},
             initContainers=[{"name": "s", "restartPolicy": "Always"}],
-            volumes=[{"name": "v", "emptyDir": {}}, {"name": "w", "csi": {"driver": "d"}}],
+            volumes=[
+                {"name": "v", "emptyDir": {}},
+                {"name": "w", "csi": {"driver": "d"}},
+                {"name": "x", "persistentVolumeClaim": {"claimName": "c"}},
+                {"name": "y", "awsElasticBlockStore": {"volumeID": "v"}},
+            ],
+            containers=[{"name": "c", "ports": [{"containerPort": 1, "hostPort": 1}]}],
             hostNetwork=True,
         ),
         [],
         id="what is modelled, or can't matter",
-    ),
-    pytest.param(
-        pod(affinity={"podAffinity": {REQUIRED: NEAR}, "podAntiAffinity": {REQUIRED: NEAR}}),
-        ["spec.affinity.podAffinity", "spec.affinity.podAntiAffinity"],
-        id="pod affinity",
-    ),
-    pytest.param(
-        pod(
-            topologySpreadConstraints=[
-                {"maxSkew": 1, "topologyKey": "a", "whenUnsatisfiable": "ScheduleAnyway"}
-            ]
-        ),
-        ["spec.topologySpreadConstraints"],
-        id="spread",
-    ),
-    pytest.param(
-        pod(
-            [
-                {"name": "a", "ports": [{"containerPort": 1}]},
-                {"name": "b", "ports": [{"containerPort": 1}, {"containerPort": 2, "hostPort": 2}]},
-            ]
-        ),
-        ["spec.containers[1].ports[1].hostPort"],
-        id="host port",
-    ),
-    pytest.param(
-        pod([{"name": "a", "ports": [{"containerPort": 1}]}], hostNetwork=True),
-        ["spec.hostNetwork"],
-        id="host network with ports",
-    ),
-    pytest.param(
-        pod(
-            volumes=[
-                {"name": "a", "configMap": {}},
-                {"name": "b", "persistentVolumeClaim": {"claimName": "c"}},
-                {"name": "c", "awsElasticBlockStore": {"volumeID": "v"}},
-            ]
-        ),
-        ["spec.volumes[1].persistentVolumeClaim", "spec.volumes[2].awsElasticBlockStore"],
-        id="volumes",
     ),
     pytest.param(
         pod(
@@ -181,9 +154,11 @@ def test_what_is_approximated_is_warned_of_once_per_field() -> None:
     assert {w.category for w in caught} == {ModelWarning}
 
 
-def test_kinds_without_effect_are_warned_of() -> None:
-    with pytest.warns(ModelWarning, match="PodDisruptionBudget kind: nothing is disrupted"):
-        reject_unmodelled(parsed("PodDisruptionBudget", {}))
+def test_kinds_that_stay_as_they_are_are_warned_of() -> None:
+    source = {"persistentVolumeName": "v"}
+    found = parsed("VolumeAttachment", {"attacher": "d", "nodeName": "n", "source": source})
+    with pytest.warns(ModelWarning, match="VolumeAttachment kind: it stays as it is"):
+        reject_unmodelled(found)
 
 
 @pytest.mark.parametrize("path", [*UNMODELLED, *APPROXIMATED])

@@ -17,29 +17,10 @@ from typing import Any, Final
 from pydantic.alias_generators import to_snake
 
 from schedlab.api.base import ApiModel, ModelWarning
-from schedlab.api.objects import ApiObject, ApiObjectBase, JobSpec, PodSpec, PodTemplateSpec
+from schedlab.api.objects import ApiObject, ApiObjectBase, JobSpec, PodTemplateSpec
 from schedlab.errors import InputError
 
-_VOLUME: Final = "a volume that ties the pod to nodes"
-
 UNMODELLED: Final[Mapping[str, str]] = {
-    "PodSpec.affinity.podAffinity": "inter-pod affinity",
-    "PodSpec.affinity.podAntiAffinity": "inter-pod anti-affinity",
-    "PodSpec.topologySpreadConstraints": "topology spread constraints",
-    "PodSpec.containers[].ports[].hostPort": "a host port",
-    "PodSpec.initContainers[].ports[].hostPort": "a host port",
-    "PodSpec.hostNetwork": "the host's network together with container ports",
-    "PodSpec.volumes[].persistentVolumeClaim": _VOLUME,
-    "PodSpec.volumes[].ephemeral": _VOLUME,
-    "PodSpec.volumes[].gcePersistentDisk": _VOLUME,
-    "PodSpec.volumes[].awsElasticBlockStore": _VOLUME,
-    "PodSpec.volumes[].azureDisk": _VOLUME,
-    "PodSpec.volumes[].azureFile": _VOLUME,
-    "PodSpec.volumes[].cinder": _VOLUME,
-    "PodSpec.volumes[].iscsi": _VOLUME,
-    "PodSpec.volumes[].portworxVolume": _VOLUME,
-    "PodSpec.volumes[].rbd": _VOLUME,
-    "PodSpec.volumes[].vsphereVolume": _VOLUME,
     "PodSpec.resourceClaims": "claims for devices",
     "PodSpec.containers[].resources.claims": "claims for devices",
     "PodSpec.initContainers[].resources.claims": "claims for devices",
@@ -64,14 +45,7 @@ APPROXIMATED: Final[Mapping[str, str]] = {
     "PodSpec.containers[].lifecycle": "hooks take no time",
     "PodSpec.containers[].restartPolicyRules": "no rule applies, as containers don't fail",
     "JobSpec.ttlSecondsAfterFinished": "finished Jobs stay",
-    "PodDisruptionBudget": "nothing is disrupted yet",
-    "PersistentVolumeClaim": "no pod can use it yet",
-    "PersistentVolume": "no pod can use it yet",
-    "StorageClass": "no pod can use it yet",
-    "CSINode": "no pod can use it yet",
-    "CSIDriver": "no pod can use it yet",
-    "CSIStorageCapacity": "no pod can use it yet",
-    "VolumeAttachment": "no pod can use it yet",
+    "VolumeAttachment": "it stays as it is: volumes are attached at once",
 }
 """Type, or type and path -> what happens instead. These change no placement."""
 
@@ -184,9 +158,7 @@ def _present(part: Any, steps: _Path) -> Iterator[str]:
 
 
 def _counts(path: str, part: ApiModel) -> bool:
-    """Return whether a field that is set has an effect (two have one only in company)."""
-    if path == ".hostNetwork" and isinstance(part, PodSpec):
-        return any(container.ports for container in (*part.containers, *part.init_containers))
+    """Return whether a field that is set has an effect (one may say what holds anyway)."""
     if path == ".managedBy" and isinstance(part, JobSpec):
         return part.managed_by != "kubernetes.io/job-controller"
     return True

@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import NamedTuple
 
-from schedlab.api.objects import ApiObject, Node
+from schedlab.api.objects import ApiObject, Node, PersistentVolumeClaim
 from schedlab.cluster.devices import Devices
 from schedlab.cluster.pods import PodLatency, PodTable
 from schedlab.cluster.state import ClusterState
@@ -352,7 +352,14 @@ class ApiServer:
         No watch reports them: informers have listed them.
         """
         for item, origin in objects:
-            self.etcd.create(0, item, origin, None)
+            self.etcd.create(0, self._identified(item), origin, None)
+
+    def _identified(self, item: ApiObject) -> ApiObject:
+        """Return an object with a uid, where other objects refer to it by that."""
+        if not isinstance(item, PersistentVolumeClaim) or item.metadata.uid:
+            return item
+        metadata = item.metadata.model_copy(update={"uid": str(self.etcd.revision + 1)})
+        return item.model_copy(update={"metadata": metadata})
 
     def create(
         self,
@@ -393,7 +400,8 @@ class ApiServer:
         stored: Stored | None
         try:
             if write.op == Op.CREATE:
-                stored = self.etcd.create(now, write.object, write.item, write.owner)
+                made = self._identified(write.object)
+                stored = self.etcd.create(now, made, write.item, write.owner)
             elif write.op == Op.UPDATE:
                 stored = self.etcd.update(now, write.object, write.seen_revision)
             else:

@@ -12,13 +12,14 @@ never come here. A pod that waits, or whose volumes are being made, holds its no
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any, Final
+from collections.abc import Callable, Mapping
+from typing import Final
 
 from schedlab.api.objects import ApiObject
 from schedlab.cluster.devices import Devices
 from schedlab.controlplane.apiserver import ApiServer
 from schedlab.controlplane.etcd import Stored
+from schedlab.controlplane.policy_hooks import Points
 from schedlab.controlplane.scheduler_cache import SchedulerCache
 from schedlab.controlplane.token_bucket import TokenBucket
 from schedlab.scheduling.base import Pod
@@ -55,7 +56,7 @@ class Bindings:
 
     Parameters
     ----------
-    policy : Scheduler
+    points : Points
         Asked at each point.
     calendar, api, cache, view
         The clock, the API server, the scheduler's projection and the view of it.
@@ -69,7 +70,7 @@ class Bindings:
 
     def __init__(
         self,
-        policy: Any,
+        points: Points,
         *,
         name: str,
         calendar: Calendar,
@@ -80,7 +81,7 @@ class Bindings:
         happened: Callable[[ClusterEvent], None],
         give_back: GiveBack,
     ) -> None:
-        self._policy = policy
+        self._points = points
         self._calendar = calendar
         self._api = api
         self._cache = cache
@@ -100,15 +101,13 @@ class Bindings:
         if not self._held:
             self._api.hear_bound(self.binder, self.bound)
         held = self._held[pod.row] = _Held(pod, node, devices, hooks)
-        refusal: Refusal | None = None
-        if hasattr(self._policy, "reserve"):
-            refusal = self._policy.reserve(pod, node, self._view)
-        said: dict[str, Permit] = {}
+        refusal = self._points.reserve(pod, node, self._view)
+        said: Mapping[str, Permit] = {}
         if refusal is None and "permit" in hooks:
-            said = _by_plugin(self._policy.permit(pod, node, self._view))
+            said = self._points.permit(pod, node, self._view)
             refusal = _first_refusal(said)
             if refusal is not None:
-                self._unreserve(held)
+                self._points.unreserve(held.pod, held.node)
         if refusal is not None:
             del self._held[pod.row]
             return refusal
@@ -125,11 +124,6 @@ class Bindings:
         held.deadline_us = min(pending.values())
         self._calendar.post(held.deadline_us, Priority.QUEUE, self._late_id, pod.row)
         return True
-
-    def _unreserve(self, held: _Held) -> None:
-        unreserve = getattr(self._policy, "unreserve", None)
-        if unreserve is not None:
-            unreserve(held.pod, held.node)
 
     # --- waiting for permission ---------------------------------------------------------------
 
@@ -171,7 +165,7 @@ class Bindings:
         held.stage, held.deadline_us = "pre-bind", -1
         answer: Refusal | Writes | None = None
         if "pre_bind" in held.hooks:
-            answer = self._policy.pre_bind(held.pod, held.node, self._view)
+            answer = self._points.pre_bind(held.pod, held.node, self._view)
         if isinstance(answer, Refusal):
             self._fail(held, frozenset((answer.plugin,)))
         elif answer is None:
@@ -204,7 +198,7 @@ class Bindings:
         for held in list(self._unready.values()):
             deadline = held.deadline_us
             del self._unready[held.pod.row]
-            answer = self._policy.pre_bind(held.pod, held.node, self._view)
+            answer = self._points.pre_bind(held.pod, held.node, self._view)
             if isinstance(answer, Refusal):
                 self._fail(held, frozenset((answer.plugin,)))
             elif answer is None:
@@ -219,7 +213,7 @@ class Bindings:
     def _bind(self, held: _Held) -> None:
         held.stage, held.deadline_us = "bind", -1
         if "bind" in held.hooks:
-            self._policy.bind(held.pod, held.node, self._view)
+            self._points.bind(held.pod, held.node, self._view)
         row = held.pod.row
         devices = held.devices or self._view.state.devices_of.get(row)
         sent = self._bucket.take(self._calendar.now_us)
@@ -228,14 +222,14 @@ class Bindings:
     def bound(self, row: int) -> None:
         """Note that the API server has bound a pod."""
         held = self._held.pop(row, None)
-        if held is not None and hasattr(self._policy, "post_bind"):
-            self._policy.post_bind(held.pod, held.node, self._view)
+        if held is not None:
+            self._points.post_bind(held.pod, held.node, self._view)
 
     def failed(self, row: int) -> None:
         """Note that the API server has refused to bind a pod, whose node is freed by the caller."""
         held = self._held.pop(row, None)
         if held is not None:
-            self._unreserve(held)
+            self._points.unreserve(held.pod, held.node)
 
     def drop(self, row: int) -> bool:
         """Forget a pod that was deleted before its binding was sent; return whether it was one."""
@@ -254,7 +248,7 @@ class Bindings:
         self._held.pop(row, None)
         self._unready.pop(row, None)
         self._view.state.waiting.pop(row)
-        self._unreserve(held)
+        self._points.unreserve(held.pod, held.node)
         self._cache.free(row)
         if held.pod.pod_class.spec.volumes:
             self._happened(ClusterEvent(VOLUMES_BACK))
@@ -265,12 +259,7 @@ class Bindings:
         return bool(self._unready)
 
 
-def _by_plugin(said: Any) -> dict[str, Permit]:
-    """Return what a policy says by plugin; one without plugins may say it as a whole."""
-    return {"": said} if isinstance(said, Permit) else dict(said)
-
-
-def _first_refusal(said: dict[str, Permit]) -> Refusal | None:
+def _first_refusal(said: Mapping[str, Permit]) -> Refusal | None:
     for plugin, answer in said.items():
         if answer.rejection is not None:
             return Refusal(plugin, answer.rejection)

@@ -130,6 +130,8 @@ class ControllersConfig(_Section):
     """Requests that may go out at once."""
     sync: Latency = 0
     """From an informer's event to the end of the controller's reconciliation."""
+    volume_provisioning: Latency = 0
+    """Time in which a storage class makes a volume; several are made at once."""
 
 
 class KubeletConfig(_Section):
@@ -187,6 +189,8 @@ _KUBEMARK: dict[str, Any] = {
 }
 _DEFAULT: dict[str, Any] = {
     **_KUBEMARK,
+    # assumption: clouds make a disk within seconds
+    "controllers": {**_KUBEMARK["controllers"], "volumeProvisioning": "3s"},
     "kubelet": {
         **_KUBEMARK["kubelet"],
         # the tail of 4.8 s is from kubernetes#66672; median and p90 are assumptions

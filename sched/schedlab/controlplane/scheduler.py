@@ -123,7 +123,7 @@ class SchedulerComponent:
         self._requeueing = Requeueing(self.queue, pods, hooks.register(), cache.hear_binds)
         self._nominations = Nominations(self.state, self._happened)
         self._bindings = Bindings(
-            policy,
+            hooks.points,
             name=name,
             calendar=calendar,
             api=api,

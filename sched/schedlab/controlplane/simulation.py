@@ -23,8 +23,11 @@ from schedlab.controlplane.admission import Admission, selected_labels
 from schedlab.controlplane.apiserver import ApiServer
 from schedlab.controlplane.config import ControlPlaneConfig
 from schedlab.controlplane.controllers.deployment import DeploymentController
+from schedlab.controlplane.controllers.disruption import DisruptionController
+from schedlab.controlplane.controllers.ephemeral_volume import EphemeralVolumeController
 from schedlab.controlplane.controllers.garbage_collector import GarbageCollector
 from schedlab.controlplane.controllers.job import JobController
+from schedlab.controlplane.controllers.persistent_volume import PersistentVolumeController
 from schedlab.controlplane.controllers.replicaset import ReplicaSetController
 from schedlab.controlplane.kubelet import Kubelets
 from schedlab.controlplane.pod_factory import PodFactory
@@ -160,6 +163,7 @@ class Simulation:
                 draws=controllers,
             )
         GarbageCollector(calendar=calendar, api=api, pods=pods, config=config, draws=controllers)
+        self._build_if_needed(config, controllers)
         self.schedulers = [
             SchedulerComponent(
                 name,
@@ -187,6 +191,25 @@ class Simulation:
             config=config,
             draws=draws.stream("kubelet"),
         )
+
+    def _build_if_needed(self, config: ControlPlaneConfig, draws: Draws) -> None:
+        """Build the controllers that have nothing to do in most runs, and would only listen."""
+        calendar, api, pods = self.calendar, self.api, self.pods
+        writes = (write.object for write in self._workload.objects)
+        kinds = {found.kind for found in (*self._cluster.objects, *writes)}
+        ephemeral = any(
+            volume.ephemeral is not None
+            for pod_class in pods.classes
+            for volume in pod_class.spec.volumes
+        )
+        if "PodDisruptionBudget" in kinds:
+            DisruptionController(calendar=calendar, api=api, pods=pods, config=config, draws=draws)
+        if ephemeral:
+            EphemeralVolumeController(
+                calendar=calendar, api=api, pods=pods, config=config, draws=draws
+            )
+        if ephemeral or kinds & {"PersistentVolumeClaim", "PersistentVolume"}:
+            PersistentVolumeController(calendar=calendar, api=api, config=config, draws=draws)
 
     def _bare_mix(self) -> dict[Shape, int]:
         """Return how many of the pods that are there before the run begins have each shape."""

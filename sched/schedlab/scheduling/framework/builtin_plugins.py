@@ -184,8 +184,7 @@ def _spread(content: Mapping[str, Any]) -> PodTopologySpread:
 
 
 def _volume_binding(content: Mapping[str, Any]) -> VolumeBinding:
-    validated(VolumeBindingArgs, content)
-    return VolumeBinding()
+    return VolumeBinding(validated(VolumeBindingArgs, content).bind_timeout_seconds)
 
 
 def _preemption(content: Mapping[str, Any]) -> DefaultPreemption:

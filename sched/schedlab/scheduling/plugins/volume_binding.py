@@ -59,6 +59,7 @@ from schedlab.scheduling.framework.interface import (
     Rejection,
     Rows,
     Scores,
+    Writes,
 )
 
 CONFLICT, NO_MATCH, NO_SPACE, NO_VOLUME, FAILED = 1, 2, 4, 8, 16
@@ -125,11 +126,20 @@ class Provisioning:
 
 
 class VolumeBinding:
-    """Filter by the volumes that a pod has and the ones it can get; reserve them."""
+    """Filter by the volumes that a pod has and the ones it can get; reserve them.
+
+    Parameters
+    ----------
+    bind_timeout_seconds : int, default 600
+        ``bindTimeoutSeconds``: how long a pod waits for its volumes before it gives its node back.
+    """
 
     name = "VolumeBinding"
     depends = Depends.GLOBAL
     words_by_node = True
+
+    def __init__(self, bind_timeout_seconds: int = 600) -> None:
+        self._timeout_us = bind_timeout_seconds * 1_000_000
 
     def concerns(self, state: ClusterState, pod: PodClass) -> bool:
         """Return whether pods of a class have volumes."""
@@ -209,8 +219,23 @@ class VolumeBinding:
         for assumed in cycle.memo((self.name, "reserved", row), lambda: nothing):
             cycle.state.volumes.restore(assumed)
 
-    def pre_bind(self, cycle: Cycle, row: int) -> Rejection | None:
-        """Let the pod be bound: volumes count as bound once they are reserved."""
+    def pre_bind(self, cycle: Cycle, row: int) -> Rejection | Writes | None:
+        """Have written what `reserve` assumed, and wait until all claims are bound."""
+        nothing: list[PersistentVolume | PersistentVolumeClaim] = []
+        made = cycle.memo((self.name, "reserved", row), lambda: nothing)
+        claims = self._claims(cycle)
+        if not made or not isinstance(claims, Claims):
+            return None
+        for claim in claims.waiting:
+            name, space = claim.metadata.name, cycle.pod_class.namespace
+            now = cycle.state.objects.get(PersistentVolumeClaim, name, space)
+            if now is None:
+                words = missing("persistentvolumeclaim", name)
+                return Rejection(Code.UNSCHEDULABLE_AND_UNRESOLVABLE, (words,))
+            if not fully_bound(now):
+                return Writes(tuple(made), self._timeout_us)
+        for assumed in made:  # what was assumed is so now
+            cycle.state.volumes.restore(assumed)
         return None
 
     def _claims(self, cycle: Cycle) -> Claims | Rejection | None:
