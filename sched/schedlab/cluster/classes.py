@@ -34,12 +34,23 @@ UNIQUE_LABELS = frozenset(
 mentions them (see `ClassTable.mention`)."""
 
 
+ANY_ADDRESS = "0.0.0.0"
+"""Stands for all addresses of a node."""
+
+
 class HostPort(NamedTuple):
     """A port of the node that a pod takes."""
 
     protocol: str
     ip: str
     port: int
+
+
+def collide(one: HostPort, other: HostPort) -> bool:
+    """Return whether two ports of a node can't be taken at once."""
+    if one.port != other.port or one.protocol != other.protocol:
+        return False
+    return one.ip == other.ip or ANY_ADDRESS in (one.ip, other.ip)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -250,5 +261,5 @@ def host_ports(spec: PodSpec) -> tuple[HostPort, ...]:
         for port in container.ports:
             number = port.host_port or (port.container_port if spec.host_network else 0)
             if number > 0:
-                found[HostPort(port.protocol or "TCP", port.host_ip or "0.0.0.0", number)] = None
+                found[HostPort(port.protocol or "TCP", port.host_ip or ANY_ADDRESS, number)] = None
     return tuple(found)

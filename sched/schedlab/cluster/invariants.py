@@ -6,8 +6,12 @@ observers: nothing in the model depends on them.
 
 from __future__ import annotations
 
+from itertools import combinations
+
 import numpy as np
 
+from schedlab.cluster.carried import Kind
+from schedlab.cluster.classes import collide
 from schedlab.cluster.devices import WHOLE
 from schedlab.cluster.state import ClusterState
 
@@ -92,6 +96,43 @@ def bound_once(state: ClusterState) -> list[str]:
             seen[pod] = row
     if seen != state.node_of:
         wrong.append("the index of pods by node and the index of nodes by pod differ")
+    return wrong
+
+
+def ports_once(state: ClusterState) -> list[str]:
+    """Check that no two pods on a node take ports that can't be taken at once.
+
+    It holds for a single scheduler that looks at ports.
+    """
+    wrong = []
+    for row, pods in enumerate(state.pods_on):
+        taking = [(pod, port) for pod, c in pods.items() for port in c.host_ports]
+        for (pod, port), (other, taken) in combinations(taking, 2):
+            if pod != other and collide(port, taken):
+                wrong.append(f"{state.nodes.names[row]}: pods {pod} and {other} take port {port}")
+    return wrong
+
+
+def kept_apart(state: ClusterState) -> list[str]:
+    """Check that no pod shares a domain with one that its required anti-affinity means.
+
+    It holds for a single scheduler that looks at affinity, while labels stay as they are.
+    """
+    wrong = []
+    nodes, carried = state.nodes, state.carried
+    for row, pods in enumerate(state.pods_on):
+        for pod, pod_class in pods.items():
+            for term in carried.own(pod_class):
+                value = nodes.labels(row).get(term.topology_key)
+                if term.kind is not Kind.APART or value is None:
+                    continue
+                wrong += [
+                    f"pods {pod} and {other} share {term.topology_key}={value}"
+                    for other, node in state.node_of.items()
+                    if other != pod
+                    and nodes.labels(node).get(term.topology_key) == value
+                    and term.pods.matches(state.pods_on[node][other], state.objects)
+                ]
     return wrong
 
 

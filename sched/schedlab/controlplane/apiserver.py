@@ -9,7 +9,7 @@ Reads go to the informers' caches and cost the server nothing here.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from schedlab.api.objects import ApiObject, Node, PersistentVolumeClaim
 from schedlab.cluster.devices import Devices
@@ -29,6 +29,8 @@ _STATUS, _FINISH = int(Op.STATUS), int(Op.FINISH)
 
 OUTCOME = {name: number for number, name in enumerate(OUTCOMES)}
 ANY_OWNER, NO_OWNER = "", "-"
+LATEST = -1
+"""In place of a revision: whatever the last one is."""
 UNPLACED, NO_SUCH_NODE = -1, -2
 """What a CREATE entry says in place of a node's row where ``spec.nodeName`` names none."""
 
@@ -354,6 +356,19 @@ class ApiServer:
         for item, origin in objects:
             self.etcd.create(0, self._identified(item), origin, None)
 
+    def _merged(self, item: ApiObject) -> tuple[ApiObject, int]:
+        """Return an object with what its author has no say in, and its last revision."""
+        current = self.etcd.objects.get((item.kind, item.key))
+        if current is None:
+            return item, LATEST
+        old = current.object
+        update: dict[str, Any] = {
+            "metadata": item.metadata.model_copy(update={"uid": old.metadata.uid})
+        }
+        if hasattr(old, "status") and not isinstance(old, Node):
+            update["status"] = old.status
+        return item.model_copy(update=update), current.revision
+
     def _identified(self, item: ApiObject) -> ApiObject:
         """Return an object with a uid, where other objects refer to it by that."""
         if not isinstance(item, PersistentVolumeClaim) or item.metadata.uid:
@@ -379,6 +394,13 @@ class ApiServer:
         """Replace an object, if nobody has since *seen_revision*."""
         self._send(_Write(Op.UPDATE, item, "", None, seen_revision, reply), sent_us)
 
+    def replace(self, item: ApiObject, sent_us: int, reply: Reply | None = None) -> None:
+        """Make an object what its author says, whoever has written it before.
+
+        Its status stays what it is, but for that of a node, which says what the node offers.
+        """
+        self._send(_Write(Op.UPDATE, item, "", None, LATEST, reply), sent_us)
+
     def delete(self, item: ApiObject, sent_us: int, reply: Reply | None = None) -> None:
         """Remove an object; what it owns is the garbage collector's business."""
         self._send(_Write(Op.DELETE, item, "", None, 0, reply), sent_us)
@@ -403,7 +425,10 @@ class ApiServer:
                 made = self._identified(write.object)
                 stored = self.etcd.create(now, made, write.item, write.owner)
             elif write.op == Op.UPDATE:
-                stored = self.etcd.update(now, write.object, write.seen_revision)
+                item, seen = write.object, write.seen_revision
+                if seen == LATEST:
+                    item, seen = self._merged(item)
+                stored = self.etcd.update(now, item, seen)
             else:
                 stored = self.etcd.delete(now, write.object.kind, write.object.key)
         except Conflict:

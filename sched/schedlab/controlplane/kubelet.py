@@ -5,7 +5,7 @@ columns. A pod's way on its node, times added up without an event where nothing 
 between::
 
     seen -> admitted -> sandbox -> images pulled -> containers started -> status -> (runs) -> ended
-                 \-> rejected: OutOfcpu, OutOfpods, NodeAffinity ... (phase Failed)
+                 \-> rejected: OutOfcpu, OutOfpods, NodeAffinity, NodePorts ... (phase Failed)
 
 Images are pulled over the node's bandwidth, one after the other when `serialize_image_pulls` is
 set; a pull that is under way is joined; what is there is not pulled again. Not modelled: probes,
@@ -20,7 +20,7 @@ from collections.abc import Iterable
 
 from schedlab.api.objects import Node
 from schedlab.api.selectors import required_node_affinity_matches
-from schedlab.cluster.classes import PodClass
+from schedlab.cluster.classes import PodClass, collide
 from schedlab.cluster.devices import Devices
 from schedlab.cluster.pods import PodLatency, PodTable
 from schedlab.cluster.state import ClusterState
@@ -152,6 +152,9 @@ class Kubelets:
                 self._affinity_holds[key] = holds
             if not holds:
                 return "NodeAffinity"
+        taken = self.admitted.used_ports.get(node, ()) if pod_class.host_ports else ()
+        if any(collide(one, other) for one in pod_class.host_ports for other in taken):
+            return "NodePorts"
         return ""
 
     def _pull(self, pod_class: PodClass, node: int, now: int) -> int:

@@ -9,7 +9,15 @@ from __future__ import annotations
 
 import numpy as np
 
-from schedlab.api.objects import Node, Pod, PodTemplate, PriorityClass
+from schedlab.api.objects import (
+    Deployment,
+    Job,
+    Node,
+    Pod,
+    PodTemplate,
+    PriorityClass,
+    ReplicaSet,
+)
 from schedlab.cluster.pods import PodTable
 from schedlab.controlplane.admission import Admission
 from schedlab.controlplane.apiserver import ApiServer
@@ -55,6 +63,7 @@ class Submitter:
         self._chained_id = calendar.register("submitter", "create chained pod", self._create)
         self._delete_id = calendar.register("submitter", "delete pod", self._delete)
         self._object_id = calendar.register("submitter", "write object", self._send_object)
+        self._updated: dict[int, int] = {}  # update of a pod -> its class from then on
         self._first_row = self._prepare_pods()
         self._manifest_pods = self._prepare_objects()
         self._timed = int((workload.pods.after < 0).sum())
@@ -123,10 +132,45 @@ class Submitter:
                 self._admission.add_priority_class(found)
             if write.operation == "create" and found.kind == "Namespace":
                 self._admission.namespaces.add(found.metadata.name)
-        for write in self._workload.objects:
+        for number, write in enumerate(self._workload.objects):
             if write.operation == "create":
                 self._admit(write, rows)
+            elif write.operation == "update":
+                self._admit_update(number, write, rows)
         return rows
+
+    def _admit_update(self, number: int, write: ObjectWrite, rows: dict[str, int]) -> None:
+        """Check what an update changes; a pod becomes one of another class."""
+        found = write.object
+        where = f"{found.kind}/{found.metadata.name}"
+        self._admission.check(found)
+        if isinstance(found, Deployment | ReplicaSet | Job):
+            raise InputError(
+                where, found="<an update>", expected="controllers that stay as they are"
+            )
+        if not isinstance(found, Pod):
+            return
+        if found.key not in rows:
+            raise InputError(where, found="<an update>", expected="a pod that was created before")
+        before = self._pods.class_of(rows[found.key])
+        template = PodTemplate(metadata=found.metadata, spec=found.spec)
+        space = found.metadata.namespace or "default"
+        after = self._admission.admit(template, space, where).pod_class
+        gates = after.spec.scheduling_gates
+        same = before.spec == after.spec.model_copy(
+            update={"scheduling_gates": before.spec.scheduling_gates}
+        )
+        if (
+            not same
+            or before.labels != after.labels
+            or set(gates) - set(before.spec.scheduling_gates)
+        ):
+            raise InputError(
+                where,
+                found="<an update>",
+                expected="fewer schedulingGates, and nothing else changed",
+            )
+        self._updated[number] = after.id
 
     def _admit(self, write: ObjectWrite, rows: dict[str, int]) -> None:
         found = write.object
@@ -195,21 +239,25 @@ class Submitter:
         now, writes = self._calendar.now_us, self._workload.objects
         index = self._next_object
         while index < len(writes) and writes[index].time_us <= now:
-            self._write(writes[index])
+            self._write(index, writes[index])
             index += 1
         self._next_object = index
         if index < len(writes):
             self._calendar.post(writes[index].time_us, Priority.ARRIVAL, self._object_id)
 
-    def _write(self, write: ObjectWrite) -> None:
+    def _write(self, number: int, write: ObjectWrite) -> None:
         now, found = self._calendar.now_us, write.object
         if isinstance(found, Pod):
             row = self._manifest_pods[found.key]
             if write.operation == "create":
                 self._api.create_pod(row, now)
+            elif write.operation == "update":
+                self._api.update_pod(row, self._updated[number], now)
             else:
                 self._api.terminate_pod(row, now)
         elif write.operation == "create":
             self._api.create(found, now, origin=write.item)
+        elif write.operation == "update":
+            self._api.replace(found, now)
         else:
             self._api.delete(found, now)

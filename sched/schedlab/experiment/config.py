@@ -69,9 +69,12 @@ def _until(value: Any) -> int | None:
 
 
 def _scheduler(value: Any) -> Any:
-    """Return the full form of a scheduler that is given by its name alone."""
+    """Return the full form of a scheduler that is given by its name, or by a file, alone."""
     if not isinstance(value, str):
         return value
+    if value.endswith((".yaml", ".yml", ".json")):  # a KubeSchedulerConfiguration
+        options = {"config": value}
+        return {"name": Path(value).stem, "use": "kube-scheduler", "options": options}
     return {"name": value.rpartition(":")[2] or value, "use": value}
 
 
@@ -118,7 +121,8 @@ class Experiment(Spec):
     workload : WorkloadSpec, or the file of one
         What is asked of them.
     schedulers : list of str or SchedulerSpec
-        What is compared.
+        What is compared; a KubeSchedulerConfiguration stands for kube-scheduler run by it, with
+        all its profiles.
     seeds : int or list of int
         A number n means 0 .. n - 1. All schedulers meet the same draws under one seed.
     matrix : mapping of dotted path to list of values

@@ -219,6 +219,8 @@ def _check_unique(workload: Workload) -> None:
     created: set[tuple[str, str]] = set()
     for write in workload.objects:
         identity = (write.object.kind, write.object.key)
+        if write.operation == "update":
+            continue
         if write.operation == "delete" or not write.object.metadata.name:
             created.discard(identity)
         elif identity in created:

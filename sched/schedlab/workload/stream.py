@@ -139,22 +139,23 @@ def pod_arrivals(
 
 @dataclass(frozen=True)
 class ObjectWrite:
-    """A request of a client at a time: create or delete one API object.
+    """A request of a client at a time: create, change or delete one API object.
 
     Attributes
     ----------
     time_us : int
         When the request is sent, microseconds.
-    operation : {"create", "delete"}
+    operation : {"create", "update", "delete"}
         What is asked.
     object : ApiObject
-        The object; for a delete only its kind and name matter.
+        The object, as it should be after an update; for a delete only its kind and name matter.
+        A pod can be updated to lift its scheduling gates, controllers of pods can't be at all.
     item : str
         Workload item; unique per Deployment or Job, so that (item, replica) names one logical pod.
     """
 
     time_us: int
-    operation: Literal["create", "delete"]
+    operation: Literal["create", "update", "delete"]
     object: ApiObject
     item: str
 

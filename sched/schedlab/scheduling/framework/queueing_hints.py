@@ -34,7 +34,7 @@ import numpy as np
 from schedlab.api.objects import Node
 from schedlab.api.selectors import first_untolerated, toleration_tolerates
 from schedlab.cluster.carried import Kind
-from schedlab.cluster.classes import ClassTable, PodClass
+from schedlab.cluster.classes import ClassTable, PodClass, collide
 from schedlab.cluster.nodes import NodeColumns
 from schedlab.cluster.state import ClusterState
 from schedlab.scheduling.base import Pod
@@ -63,7 +63,6 @@ from schedlab.scheduling.framework.volume_hints import (
     volume_zone,
 )
 from schedlab.scheduling.plugins.default_selector import KINDS as SELECTING
-from schedlab.scheduling.plugins.node_ports import collide
 from schedlab.scheduling.plugins.node_unschedulable import TAINT as CORDON
 from schedlab.scheduling.plugins.pod_topology_spread import PodTopologySpread, hard_counts
 

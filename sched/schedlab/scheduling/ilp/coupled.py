@@ -11,7 +11,7 @@ from collections.abc import Iterable
 import numpy as np
 
 from schedlab.cluster.carried import AffinityTerm, Kind
-from schedlab.cluster.classes import PodClass
+from schedlab.cluster.classes import ANY_ADDRESS, PodClass
 from schedlab.cluster.devices import WHOLE
 from schedlab.cluster.state import ClusterState
 from schedlab.cluster.terms import PodTerm
@@ -29,7 +29,7 @@ from schedlab.scheduling.ilp.couplings import (
     Spread,
 )
 from schedlab.scheduling.ilp.model import Bools, Group, Ints
-from schedlab.scheduling.plugins.node_ports import ANY_ADDRESS, NodePorts
+from schedlab.scheduling.plugins.node_ports import NodePorts
 from schedlab.scheduling.plugins.pod_topology_spread import PodTopologySpread
 from schedlab.scheduling.plugins.spread_constraints import SpreadConstraint
 

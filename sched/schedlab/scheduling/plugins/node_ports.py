@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from schedlab.cluster.classes import HostPort, PodClass
+from schedlab.cluster.classes import HostPort, PodClass, collide
 from schedlab.cluster.state import ClusterState
 from schedlab.scheduling.framework.interface import (
     GO_ON,
@@ -23,7 +23,6 @@ from schedlab.scheduling.framework.interface import (
 )
 
 REASON = "node(s) didn't have free ports for the requested pod ports"
-ANY_ADDRESS = "0.0.0.0"
 
 
 class NodePorts:
@@ -68,10 +67,3 @@ class NodePorts:
     def status(self, cycle: Cycle, row: int, code: int) -> Code:
         """Return that evictions could help."""
         return Code.UNSCHEDULABLE
-
-
-def collide(one: HostPort, other: HostPort) -> bool:
-    """Return whether two ports of a node can't be taken at once."""
-    if one.port != other.port or one.protocol != other.protocol:
-        return False
-    return one.ip == other.ip or ANY_ADDRESS in (one.ip, other.ip)
