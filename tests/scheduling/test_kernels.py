@@ -5,7 +5,7 @@ import subprocess
 import sys
 
 from schedlab.cluster.compiled import compiled
-from schedlab.scheduling.framework import choice, kernels
+from schedlab.scheduling.framework import choice, kernels, runs
 from schedlab.scheduling.warm_up import warm_up
 
 
@@ -20,7 +20,7 @@ def test_without_a_place_for_the_cache_kernels_are_compiled_anew():
 def test_warming_up_leaves_nothing_to_compile():
     warm_up()
     used = [kernels.refresh_kube, kernels.refresh_rank, kernels.choose_rank, kernels.choose_nth,
-            kernels.count_bits, choice.decide_nodes, choice.place_run]  # fmt: skip
+            kernels.count_bits, choice.decide_nodes, runs.place_run]  # fmt: skip
     assert all(kernel.signatures for kernel in used)
 
 

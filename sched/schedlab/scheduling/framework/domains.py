@@ -19,9 +19,9 @@ from schedlab.cluster.nodes import Domains, NodeColumns
 from schedlab.scheduling.framework.choice import (
     ANTI,
     SOFT,
-    move_counts,
 )
 from schedlab.scheduling.framework.class_cache import Cursor
+from schedlab.scheduling.framework.runs import move_counts
 
 Column = NDArray[np.int64]
 SCALAR_UP_TO = 8

@@ -34,7 +34,6 @@ from schedlab.scheduling.framework.choice import (
     PREFERRED,
     SOFT,
     decide_nodes,
-    place_run,
 )
 from schedlab.scheduling.framework.class_cache import ClassCaches, LeastRecent
 from schedlab.scheduling.framework.domain_plugins import DomainPlugins
@@ -45,6 +44,7 @@ from schedlab.scheduling.framework.interface import Cycle, Depends, Rows, depend
 from schedlab.scheduling.framework.node_part import NodePart, asks
 from schedlab.scheduling.framework.profiles import Profile
 from schedlab.scheduling.framework.ranking import MOST_GROUPS, NOTHING_BLOCKED, Layout, Ranking
+from schedlab.scheduling.framework.runs import place_run
 from schedlab.scheduling.framework.static_part import StaticPart, looks_anywhere, looks_at
 from schedlab.scheduling.framework.visiting import Visits
 from schedlab.scheduling.plugins.default_selector import default_selector

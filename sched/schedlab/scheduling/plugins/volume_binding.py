@@ -1,14 +1,4 @@
-"""VolumeBinding: every claim of a pod gets a volume that its node can use.
-
-A bound claim ties the pod to the nodes that its volume can be used on. A claim whose class waits
-for the first consumer is bound with the pod: to the smallest free volume that fits and that the
-node can use, else to one that is provisioned, if the class can do that there and has room. All
-other claims have to be bound before. What is decided is assumed when the node is reserved, so that
-no other pod gets the same volume.
-
-Upstream scores nodes by how well volumes fit only under the gate StorageCapacityScoring, which is
-off in 1.35: the plugin never scores.
-"""
+"""VolumeBinding: every claim of a pod gets a volume that its node can use."""
 
 from __future__ import annotations
 
