@@ -18,6 +18,7 @@ from schedlab.api.objects import (
     PriorityClass,
     ReplicaSet,
 )
+from schedlab.cluster.devices import device_index
 from schedlab.cluster.pods import PodTable
 from schedlab.controlplane.admission import Admission
 from schedlab.controlplane.apiserver import ApiServer
@@ -189,7 +190,7 @@ class Submitter:
         key, duration = entity_key(write.item, 0), -1
         if admitted.duration is not None:
             duration = admitted.duration.quantile(self._draws.stream("duration").uniform(key))
-        rows[found.key] = self._pods.add(
+        row = rows[found.key] = self._pods.add(
             found.key,
             pod_class=admitted.pod_class.id,
             item=self._pods.items.add(write.item),
@@ -200,6 +201,9 @@ class Submitter:
             estimate_us=admitted.estimate_us,
             owner=-1,
         )
+        devices = device_index(found.metadata.annotations)
+        if devices is not None and found.spec.node_name:
+            self._pods.devices[row] = devices  # its author has chosen its node, and the GPUs there
 
     def _chain(self) -> dict[int, list[int]]:
         """Return the arrivals that each arrival sets off when it ends."""
