@@ -1,0 +1,47 @@
+"""The scheduler `learned`: kube-scheduler's framework with a model for its score plugins."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from schedlab.scheduling.framework.profiles import Profile
+from schedlab.scheduling.gpu.gpu_share import GpuShare
+from schedlab.scheduling.kube_scheduler import KubeScheduler
+from schedlab.scheduling.learned.model import Model
+from schedlab.scheduling.learned.score import AUTO, LearnedScore
+
+
+class Learned(KubeScheduler):
+    """Nodes chosen by a model that was trained on other workloads.
+
+    Filters, the queue and preemption are kube-scheduler's; of its score plugins none is asked.
+
+    Parameters
+    ----------
+    model : str, Path or Model, default "auto"
+        See `score.LearnedScore`.
+    coverage : float, default 0.95
+        See there.
+    tie_break : {"random", "first"}, default "random"
+        Among nodes of equal value.
+    """
+
+    def __init__(
+        self,
+        model: str | Path | Model = AUTO,
+        *,
+        coverage: float = 0.95,
+        tie_break: str = "random",
+    ) -> None:
+        default = Profile.default()
+        scorer = LearnedScore(model, coverage=coverage)
+        others = dict(default.others or {})
+        others["reserve"] = (*others.get("reserve", ()), scorer)
+        profile = Profile(
+            default.scheduler_name,
+            (*default.filters, GpuShare()),
+            ((scorer, 1),),
+            100,
+            others,
+        )
+        super().__init__(profile, tie_break=tie_break)
