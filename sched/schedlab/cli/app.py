@@ -13,7 +13,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from schedlab.cli import bench, catalogue, decide, pods, project, results, run, validate
+from schedlab.cli import bench, catalogue, decide, pods, project, results, run, solve, validate
 from schedlab.cli.console import fail, note, shown_warnings
 from schedlab.errors import InputError
 
@@ -108,6 +108,14 @@ _add(
     "decide cluster.json.gz",
     "decide cluster.json --config scheduler.yaml -o decisions.jsonl",
     "decide cluster.yaml --scheduler best-fit",
+)
+_add(
+    solve.solve,
+    "solve",
+    "Scenarios",
+    "solve cluster.json.gz",
+    "solve cluster.json --objective placed,disruption,nodes --time-limit 1m --json answer.json",
+    "solve cluster.yaml --displace none --deterministic",
 )
 _add(decide.explain, "explain", "Scenarios", "explain cluster.json.gz default/web-0")
 _add(

@@ -28,6 +28,8 @@ from schedlab.scheduling.ilp.model import (
     Displacement,
     Group,
     Ints,
+    Profiles,
+    profile_of,
     tiers_of,
 )
 from schedlab.scheduling.plugins.node_resources_fit import NodeResourcesFit
@@ -44,6 +46,8 @@ STATIC = frozenset(
     {"NodeUnschedulable", "NodeName", "TaintToleration", "NodeAffinity", "DynamicResources"}
 )
 """Filters whose answer depends on the node and the class alone: as masks they are exact."""
+VOLUMES = frozenset({"VolumeRestrictions", "NodeVolumeLimits", "VolumeBinding", "VolumeZone"})
+"""Filters that only look at pods with volumes."""
 
 
 @dataclass(eq=False)
@@ -60,7 +64,7 @@ def build_model(
     pods: Sequence[Pod],
     state: ClusterState,
     *,
-    profile: Profile | None = None,
+    profile: Profiles | None = None,
     displace: Displacement | None = None,
 ) -> AssignmentModel:
     """Return the problem of placing *pods* on a cluster.
@@ -121,7 +125,7 @@ def build_model(
         couplings=couplings,
         displace=displace,
         pods=len(pods),
-        unmodelled=tuple(f.name for f in profile.filters if f.name not in COUPLED | STATIC),
+        unmodelled=tuple(sorted(_unmodelled(groups, profile))),
     )
 
 
@@ -157,7 +161,7 @@ def _gather(
     for row, pod_class, node in movable:
         group = found.setdefault((pod_class.id, ""), _Gathered(pod_class, ""))
         group.running.setdefault(column[node], []).append(row)
-    order = sorted(found.values(), key=lambda group: -group.pod_class.priority)
+    order = sorted(found.values(), key=lambda g: (-g.pod_class.priority, g.pod_class.id, g.gang))
     for group in order:
         for rows in group.running.values():
             rows.sort()
@@ -178,7 +182,7 @@ def _without(state: ClusterState, pods: list[int], batch: set[int]) -> Iterator[
     """Take *pods* off the cluster; put nominated pods that are not in the batch on their nodes."""
     mark = state.mark()
     try:
-        for pod in pods:
+        for pod in reversed(pods):  # put back in reverse, they stand in their order again
             state.remove_pod(pod)
         for pod, (node, pod_class) in state.nominated.items():
             if pod not in batch and pod not in state.node_of:
@@ -192,8 +196,19 @@ def _on(state: ClusterState, row: int) -> dict[int, PodClass]:
     return state.pods_on[row] if row < len(state.pods_on) else {}
 
 
+def _unmodelled(groups: Sequence[Group], profile: Profiles) -> set[str]:
+    """Return the filters whose answers may depend on the other pods of the problem in vain."""
+    found = set()
+    for group in groups:
+        for plugin in profile_of(profile, group.pod_class).filters:
+            known = plugin.name in COUPLED | STATIC
+            if not known and (group.pod_class.spec.volumes or plugin.name not in VOLUMES):
+                found.add(plugin.name)
+    return found
+
+
 def _masked(
-    gathered: list[_Gathered], state: ClusterState, profile: Profile, rows: Ints
+    gathered: list[_Gathered], state: ClusterState, profile: Profiles, rows: Ints
 ) -> tuple[list[Group], Bools]:
     """Ask the filters that the model does not express itself, once per class."""
     mask = np.ones((len(gathered), len(rows)), np.bool_)
@@ -202,7 +217,7 @@ def _masked(
     for g, group in enumerate(gathered):
         pod_class = group.pod_class
         if pod_class.id not in known:
-            known[pod_class.id] = _mask(pod_class, state, profile, rows)
+            known[pod_class.id] = _mask(pod_class, state, profile_of(profile, pod_class), rows)
         mask[g] = known[pod_class.id]
         groups.append(
             Group(
@@ -210,7 +225,7 @@ def _masked(
                 tuple(group.pending),
                 {n: tuple(found) for n, found in group.running.items()},
                 group.gang,
-                _Why(pod_class, state, profile),
+                _Why(pod_class, state, profile_of(profile, pod_class)),
             )
         )
     return groups, mask
@@ -261,11 +276,15 @@ class _Why:
 
 
 def _resources(
-    groups: list[Group], profile: Profile, state: ClusterState
+    groups: list[Group], profile: Profiles, state: ClusterState
 ) -> list[tuple[tuple[int, int], ...]]:
-    """Return what each group asks for, as far as the profile looks at it."""
-    fit = next((f for f in profile.filters if isinstance(f, NodeResourcesFit)), NodeResourcesFit())
-    return [fit.wanted(group.pod_class, state.nodes) for group in groups]
+    """Return what each group asks for, as far as its profile looks at it."""
+    wanted = []
+    for group in groups:
+        filters = profile_of(profile, group.pod_class).filters
+        fit = next((f for f in filters if isinstance(f, NodeResourcesFit)), NodeResourcesFit())
+        wanted.append(fit.wanted(group.pod_class, state.nodes))
+    return wanted
 
 
 def _costs(state: ClusterState, rows: Ints) -> Ints:

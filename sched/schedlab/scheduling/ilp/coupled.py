@@ -12,12 +12,11 @@ import numpy as np
 
 from schedlab.cluster.carried import AffinityTerm, Kind
 from schedlab.cluster.classes import ANY_ADDRESS, PodClass
-from schedlab.cluster.devices import WHOLE
+from schedlab.cluster.devices import WHOLE, DeviceRequest
 from schedlab.cluster.state import ClusterState
 from schedlab.cluster.terms import PodTerm
 from schedlab.scheduling.framework.disruption import Budgets
 from schedlab.scheduling.framework.interface import Cycle
-from schedlab.scheduling.framework.profiles import Profile
 from schedlab.scheduling.ilp.couplings import (
     Apart,
     Budget,
@@ -28,14 +27,14 @@ from schedlab.scheduling.ilp.couplings import (
     Near,
     Spread,
 )
-from schedlab.scheduling.ilp.model import Bools, Group, Ints
+from schedlab.scheduling.ilp.model import Bools, Group, Ints, Profiles, profile_of
 from schedlab.scheduling.plugins.node_ports import NodePorts
 from schedlab.scheduling.plugins.pod_topology_spread import PodTopologySpread
 from schedlab.scheduling.plugins.spread_constraints import SpreadConstraint
 
 
 def couplings_of(
-    groups: list[Group], mask: Bools, state: ClusterState, profile: Profile, rows: Ints
+    groups: list[Group], mask: Bools, state: ClusterState, profile: Profiles, rows: Ints
 ) -> tuple[Couplings, Bools, Ints]:
     """Return the couplings, the mask with what immovable pods rule out, and the most per node.
 
@@ -47,7 +46,7 @@ def couplings_of(
         What is open so far.
     state : ClusterState
         The cluster with immovable pods only.
-    profile : Profile
+    profile : Profile or mapping of str to Profile
         Whose filters count.
     rows : int64 array of shape [N]
         The nodes.
@@ -57,25 +56,27 @@ def couplings_of(
     tuple of (Couplings, bool array [G, N], int64 array [G, N])
         The third is the most pods of a group on a node as far as couplings alone decide.
     """
-    reader = _Reader(groups, mask.copy(), state, rows)
-    plugins = {plugin.name: plugin for plugin in profile.filters}
-    if "NodePorts" in plugins:
-        reader.ports()
-    if "InterPodAffinity" in plugins:
-        reader.apart()
-        reader.near()
-    spread = plugins.get("PodTopologySpread")
-    if isinstance(spread, PodTopologySpread):
-        reader.spread(spread)
-    if "GpuShare" in plugins:
-        reader.devices()
+    reader = _Reader(groups, mask.copy(), state, rows, profile)
+    reader.ports()
+    reader.apart()
+    reader.near()
+    reader.spread()
+    reader.devices()
     reader.gangs()
     reader.budgets()
     return reader.couplings(), reader.mask, reader.most
 
 
 class _Reader:
-    def __init__(self, groups: list[Group], mask: Bools, state: ClusterState, rows: Ints) -> None:
+    def __init__(
+        self,
+        groups: list[Group],
+        mask: Bools,
+        state: ClusterState,
+        rows: Ints,
+        profile: Profiles,
+    ) -> None:
+        self._profile = profile
         self.groups = groups
         self.mask = mask
         self.state = state
@@ -103,7 +104,7 @@ class _Reader:
     def ports(self) -> None:
         plugin = NodePorts()
         users: dict[tuple[str, int], dict[str, list[int]]] = {}
-        for g, group in enumerate(self.groups):
+        for g, group in self._asked("NodePorts"):
             for port in group.pod_class.host_ports:
                 by_address = users.setdefault((port.protocol, port.port), {})
                 by_address.setdefault(port.ip, []).append(g)
@@ -115,10 +116,14 @@ class _Reader:
 
     def apart(self) -> None:
         owners: dict[str, tuple[AffinityTerm, list[int]]] = {}
+        asked = {g for g, _ in self._asked("InterPodAffinity")}
         for g, group in enumerate(self.groups):
             for term in self._terms(group.pod_class, Kind.APART):
                 owners.setdefault(term.key, (term, []))[1].append(g)
-                self._forbid(g, term.topology_key, self._counts(term.pods))
+                if g in asked:
+                    self._forbid(g, term.topology_key, self._counts(term.pods))
+            if g not in asked:
+                continue
             for term in self.state.carried.about(group.pod_class):
                 if term.kind is Kind.APART:
                     carried = self.state.carried.of(term, self.state.nodes.size)
@@ -127,12 +132,13 @@ class _Reader:
             meant = self._meant(term.pods)
             domain = self._domain(term.topology_key)
             if meant and (domain >= 0).any():
-                self._apart.append(Apart(tuple(carriers), meant, domain))
-                for g in set(carriers) & set(meant):
+                exempt = frozenset({*carriers, *meant} - asked)
+                self._apart.append(Apart(tuple(carriers), meant, domain, exempt))
+                for g in set(carriers) & set(meant) & asked:
                     self.most[g, domain >= 0] = 1
 
     def near(self) -> None:
-        for g, group in enumerate(self.groups):
+        for g, group in self._asked("InterPodAffinity"):
             terms = self._terms(group.pod_class, Kind.NEAR)
             if not terms:
                 continue
@@ -149,8 +155,11 @@ class _Reader:
                 if not near.meant:
                     self.mask[g] &= there > 0
 
-    def spread(self, plugin: PodTopologySpread) -> None:
-        for g, group in enumerate(self.groups):
+    def spread(self) -> None:
+        for g, group in self._asked("PodTopologySpread"):
+            plugin = self._plugin(group, "PodTopologySpread")
+            if not isinstance(plugin, PodTopologySpread):
+                continue
             for constraint in plugin.hard_constraints(self._cycle(group)).constraints:
                 column = self._domain(constraint.topology_key)
                 self.mask[g] &= column >= 0
@@ -170,7 +179,9 @@ class _Reader:
         return Spread(g, meant, domain, fixed, constraint.max_skew, enough)
 
     def devices(self) -> None:
-        asked = [group.pod_class.devices for group in self.groups]
+        asked: list[DeviceRequest | None] = [None] * len(self.groups)
+        for g, group in self._asked("GpuShare"):
+            asked[g] = group.pod_class.devices
         columns = self.state.nodes.devices
         if not any(asked):
             return
@@ -210,6 +221,15 @@ class _Reader:
             Budget(tuple(groups), max(budgets.allowed[number], 0))
             for number, groups in covered.items()
         ]
+
+    def _plugin(self, group: Group, name: str) -> object | None:
+        filters = profile_of(self._profile, group.pod_class).filters
+        return next((plugin for plugin in filters if plugin.name == name), None)
+
+    def _asked(self, name: str) -> list[tuple[int, Group]]:
+        """Return the groups whose profile runs a filter."""
+        pairs = enumerate(self.groups)
+        return [(g, group) for g, group in pairs if self._plugin(group, name) is not None]
 
     def _cycle(self, group: Group) -> Cycle:
         return Cycle(self.state, group.pod_class)

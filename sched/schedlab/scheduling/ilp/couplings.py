@@ -40,11 +40,14 @@ class Apart:
         Groups that the term means.
     domain : int64 array of shape [N]
         Domain of each node.
+    exempt : frozenset of int
+        Groups whose profile doesn't ask: their pods count for others, but may go anywhere.
     """
 
     owners: tuple[int, ...]
     meant: tuple[int, ...]
     domain: Ints
+    exempt: frozenset[int] = frozenset()
 
 
 @dataclass(frozen=True, eq=False)
@@ -221,6 +224,7 @@ class Couplings:
                 owners=renumbered(a.owners),
                 meant=renumbered(a.meant),
                 domain=a.domain[nodes],
+                exempt=frozenset(renumbered(tuple(a.exempt))),
             )
             for a in self.apart
             if _one_node_each(a.domain)

@@ -184,11 +184,12 @@ class Formulation:
         running = self.model.running
         for nodes in domains(apart.domain):
             every = sorted(owners | meant)
-            if owners == meant and not running[np.ix_(every, nodes)].any():
+            plain = owners == meant and not apart.exempt
+            if plain and not running[np.ix_(every, nodes)].any():
                 self.linear.row(*self.total(every, nodes), high=1)
                 continue
             for g in every:
-                flag = self.flag(g, nodes)
+                flag = -1 if g in apart.exempt else self.flag(g, nodes)
                 if flag < 0:
                     continue
                 if g in owners:  # nothing that it means may be there, itself left out

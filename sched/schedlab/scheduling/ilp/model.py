@@ -12,18 +12,21 @@ as in Kubernetes.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
 
 from schedlab.cluster.classes import PodClass
+from schedlab.scheduling.framework.profiles import Profile
 from schedlab.scheduling.ilp.couplings import Couplings
 
 Ints = NDArray[np.int64]
 Bools = NDArray[np.bool_]
 Why = Callable[[], str]
+Profiles = Profile | Mapping[str, Profile]
+"""One profile for all pods, or those of a configuration by ``schedulerName``."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -225,3 +228,11 @@ def disruption_of(model: AssignmentModel, x: Ints, tier: int | None = None) -> i
 def placed_of(model: AssignmentModel, x: Ints, tier: int | None = None) -> int:
     """Return how many pods of a tier and above a placement places."""
     return int(x[groups_of(model, tier)].sum())
+
+
+def profile_of(profiles: Profiles, pod_class: PodClass) -> Profile:
+    """Return the profile of a class; the first one where none has its ``schedulerName``."""
+    if isinstance(profiles, Profile):
+        return profiles
+    own = profiles.get(pod_class.spec.scheduler_name)
+    return next(iter(profiles.values())) if own is None else own

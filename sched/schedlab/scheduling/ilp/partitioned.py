@@ -17,10 +17,10 @@ import numpy as np
 
 from schedlab.rng import Draws
 from schedlab.scheduling.ilp.budget import TimeBudget
+from schedlab.scheduling.ilp.judged import placed_bounds, result_by_bounds
 from schedlab.scheduling.ilp.kinds import kinds_of
 from schedlab.scheduling.ilp.model import AssignmentModel, Bools, Ints, placed_of, tiers_of
 from schedlab.scheduling.ilp.objectives import DEFAULT, Spec, Step, read_objective
-from schedlab.scheduling.ilp.relaxation import placed_bounds, result_by_bounds
 from schedlab.scheduling.ilp.result import Limits, SolveResult
 from schedlab.scheduling.ilp.solve import empty_result, optimised
 

@@ -22,7 +22,7 @@ TOLERANCE = 1e-6
 COLUMN_S = 1e-5
 """Deterministic seconds that a column of the linear program counts for in each round."""
 FILL_LIMIT = 3_000_000
-"""Search nodes of one knapsack at most."""
+"""Search nodes of the knapsacks of one round at most."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -80,12 +80,12 @@ class PatternBound:
         while budget.spent < end and self.bound >= enough:
             prices = self._master.prices()
             budget.spend(self._master.size * COLUMN_S)
-            if prices is None or not self._round(prices, budget):
+            if prices is None or not self._round(prices, budget, end):
                 break
         return self.bound
 
-    def _round(self, prices: Prices, budget: TimeBudget) -> bool:
-        """Price fillings for every kind of node; return whether any is new."""
+    def _round(self, prices: Prices, budget: TimeBudget, end: float) -> bool:
+        """Price fillings for every kind of node; return whether any is new and time is left."""
         packing = self.packing
         worth = packing.worth - prices.pods
         total = float(prices.pods @ packing.demand)
@@ -94,6 +94,8 @@ class PatternBound:
             total -= price * least
         new = False
         for v, count in enumerate(packing.count.tolist()):
+            if budget.spent > end:
+                return False  # without the other kinds there is no bound
             filling, most, used = self._fill(worth, v, float(prices.nodes[v]))
             budget.spend(used / NODES_PER_SECOND)
             total += count * most
@@ -121,7 +123,7 @@ class PatternBound:
             size[order],
             space,
             max(least, 0.0) + TOLERANCE,
-            FILL_LIMIT,
+            FILL_LIMIT // len(packing.count),
             best,
         )
         if not best.any():

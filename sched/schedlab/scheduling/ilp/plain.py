@@ -29,14 +29,21 @@ from schedlab.scheduling.ilp.model import (
 from schedlab.scheduling.ilp.objectives import Step, expression_of
 from schedlab.scheduling.ilp.packing import Packing, packing_of
 from schedlab.scheduling.ilp.patterns import PatternBound
+from schedlab.scheduling.ilp.relaxation import relaxed_bound
 from schedlab.scheduling.ilp.result import Level
 from schedlab.scheduling.ilp.search import LocalSearch
 
 FIRST_LOOK = 0.25
 """Share of a level's time that the search may take before the bounds have their turn."""
+FIRST_TRIES = 6
+"""Annealings without success after which it is the bounds' turn."""
+PATTERN_SHARE = 0.4
+"""Share of what is left of a level's time that whole fillings may take."""
 PATTERN_SIZE = 100_000
 """Nodes times groups up to which whole fillings are priced."""
-SMALL = 4000
+RELAXED_SIZE, RELAXED_S = 50_000, 2e-5
+"""Kinds of nodes times groups up to which the linear relaxation is solved, and what each costs."""
+SMALL = 8000
 """Unknowns up to which an integer program is tried on what is open."""
 
 MakeBackend = Callable[[Formulation], Backend]
@@ -122,14 +129,21 @@ class PlainSolver:
         if gently and total - search.unplaced(tier) < bound:
             fixed = search.pods.locked.copy()
             search.lock_at_home(tier)
-            search.place(tier, total - bound, FIRST_LOOK * (end - budget.spent))
+            look = FIRST_LOOK * (end - budget.spent)
+            search.place(tier, total - bound, look, tries=FIRST_TRIES)
             search.pods.locked[:] = fixed
-        search.place(tier, total - bound, FIRST_LOOK * (end - budget.spent))
+        look = FIRST_LOOK * (end - budget.spent)
+        search.place(tier, total - bound, look, tries=FIRST_TRIES)
         value, by = total - search.unplaced(tier), "pooled bound"
+        if value < bound and len(packing.count) > 1 and packing.most.size <= RELAXED_SIZE:
+            relaxed = math.floor(relaxed_bound(packing) + 1e-6) + held
+            budget.spend(packing.most.size * RELAXED_S)
+            if relaxed < bound:
+                bound, by = max(relaxed, value), "linear relaxation"
         if value < bound and start.size <= PATTERN_SIZE:
             patterns = PatternBound(packing, start, kind)
             enough = value - held + 1
-            proven = patterns.improve(enough, budget, 0.4 * (end - budget.spent))
+            proven = patterns.improve(enough, budget, PATTERN_SHARE * (end - budget.spent))
             if proven + held < bound:
                 bound, by = max(math.floor(proven) + held, value), "bound by patterns"
         if value < bound:
@@ -141,7 +155,7 @@ class PlainSolver:
 
     def _disruption(self, tier: int, end: float) -> tuple[int, int, str]:
         search, budget = self.search, self.budget
-        search.calm(tier, 0, 0.5 * (end - budget.spent))
+        search.calm(tier, 0, 0.5 * (end - budget.spent), tries=FIRST_TRIES)
         bound, by = 0, "nothing is less than none"
         if self._disruption_now(tier) > bound:
             bound, by = self._integer(Step("disruption", tier), tier, bound, by, end)

@@ -18,6 +18,7 @@ from schedlab.scheduling.base import Pod
 from schedlab.scheduling.framework.evaluation import evaluate_filters
 from schedlab.scheduling.framework.interface import Cycle
 from schedlab.scheduling.framework.profiles import Profile
+from schedlab.scheduling.ilp.model import Profiles, profile_of
 from schedlab.scheduling.ilp.result import Move
 from schedlab.scheduling.plugins.inter_pod_affinity import NEAR, InterPodAffinity
 
@@ -32,7 +33,7 @@ def violations(
     *,
     moved: Sequence[Move] = (),
     evicted: Sequence[tuple[int, int]] = (),
-    profile: Profile | None = None,
+    profile: Profiles | None = None,
 ) -> list[str]:
     """Return what is wrong with a placement; the cluster is as it was afterwards.
 
@@ -46,9 +47,21 @@ def violations(
         The cluster before.
     moved, evicted : sequence
         What happens to running pods.
-    profile : Profile, optional
+    profile : Profile or mapping of str to Profile, optional
         Whose filters decide; the default profile when absent.
     """
+    return [text for _, text in offenders(pods, node, state, moved, evicted, profile)]
+
+
+def offenders(
+    pods: Sequence[Pod],
+    node: Sequence[int],
+    state: ClusterState,
+    moved: Sequence[Move] = (),
+    evicted: Sequence[tuple[int, int]] = (),
+    profile: Profiles | None = None,
+) -> list[tuple[int, str]]:
+    """Return the rows of the pods that break a rule, each with what is wrong; see `violations`."""
     profile = profile or Profile.default()
     new: list[Placed] = [
         (pod.row, pod.pod_class, row) for pod, row in zip(pods, node, strict=True) if row >= 0
@@ -57,6 +70,9 @@ def violations(
     gone = [*(move.pod for move in moved), *(row for row, _ in evicted)]
     held = [(p, state.pods_on[state.node_of[p]][p], state.node_of[p]) for p in gone]
     devices = [state.devices_of.get(pod) for pod in gone]
+    nominated = dict(state.nominated)
+    for placed in new:
+        state.nominated.pop(placed[0], None)
     # without a mark: within a trial some plugins count as upstream's trials do, which is not meant
     for pod in gone:
         state.remove_pod(pod)
@@ -68,23 +84,25 @@ def violations(
         state.remove_pod(placed[0])
     for before, had in zip(held, devices, strict=True):
         state.add_pod(*before, had)
+    state.nominated.update(nominated)
     return [*unreachable, *failing]
 
 
-def _failing(new: list[Placed], state: ClusterState, profile: Profile) -> list[str]:
+def _failing(new: list[Placed], state: ClusterState, profile: Profiles) -> list[tuple[int, str]]:
     found = []
     for row, pod_class, node in new:
         devices = state.devices_of.get(row)
         state.remove_pod(row)
         plugin = rejecting(pod_class, node, state, profile)
         if plugin:
-            found.append(f"pod {row} on {state.nodes.names[node]}: {plugin}")
+            found.append((row, f"pod {row} on {state.nodes.names[node]}: {plugin}"))
         state.add_pod(row, pod_class, node, devices)
     return found
 
 
-def rejecting(pod_class: PodClass, node: int, state: ClusterState, profile: Profile) -> str:
+def rejecting(pod_class: PodClass, node: int, state: ClusterState, profiles: Profiles) -> str:
     """Return the name of the plugin that rejects a node for pods of a class; "" = none."""
+    profile = profile_of(profiles, pod_class)
     found = evaluate_filters(profile, Cycle(state, pod_class))
     if found.rejection is not None:
         return found.rejection[0]
@@ -95,20 +113,29 @@ def rejecting(pod_class: PodClass, node: int, state: ClusterState, profile: Prof
     return "a PreFilter" if by < 0 else str(profile.filters[by].name)
 
 
-def _unreachable(new: list[Placed], state: ClusterState, profile: Profile) -> list[str]:
+def _unreachable(
+    new: list[Placed], state: ClusterState, profile: Profiles
+) -> list[tuple[int, str]]:
     """Return the pods that never find the partners they need, in whatever order pods come.
 
     A pod that needs no partner can come at any time. One that does comes as soon as it has them,
     which never takes a partner away from another. Only the first pod of a series has to come before
     all pods that it means: which pods open a series, and in which order, is searched.
     """
-    plugin = next((f for f in profile.filters if isinstance(f, InterPodAffinity)), None)
-    if plugin is None:
-        return []
-    needy = [p for p in new if any(t.kind is Kind.NEAR for t in state.carried.own(p[1]))]
+    plugin = InterPodAffinity()
+    needy = [p for p in new if _needs_partners(p[1], state, profile)]
     patient = [p for p in new if p not in needy]
     left = _remainder(needy, patient, state, plugin)
-    return [f"pod {row}: no order gives it the partners it needs" for row, _, _ in left]
+    words = "no order gives it the partners it needs"
+    return [(row, f"pod {row}: {words}") for row, _, _ in left]
+
+
+def _needs_partners(pod_class: PodClass, state: ClusterState, profile: Profiles) -> bool:
+    """Return whether a pod asks for others near it, and its profile listens."""
+    filters = profile_of(profile, pod_class).filters
+    return any(isinstance(f, InterPodAffinity) for f in filters) and any(
+        term.kind is Kind.NEAR for term in state.carried.own(pod_class)
+    )
 
 
 def _remainder(
