@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import AfterValidator, Field, model_validator
 
 from schedlab.api.base import Labels, LabelValue
 from schedlab.api.objects import Taint, Toleration
@@ -273,13 +273,18 @@ class TargetLoad(Spec):
     counts: Literal["all_work", "within_window", "peak"] = "all_work"
 
 
+def _pod_list(name: str) -> str:
+    return name if "." in name or "/" in name else f"openb_pod_list_{name}.csv"
+
+
 class OpenbPods(Spec):
     """A pod list of the openb trace.
 
     Attributes
     ----------
     pods : str
-        CSV file, relative to ``data``.
+        CSV file, relative to ``data``; a name such as ``cpu050`` stands for
+        ``openb_pod_list_cpu050.csv``.
     data : str, optional
         Directory of the trace, as in `OpenbNodes`.
     time : {"trace", "load", "static", "shuffled"}, optional
@@ -300,7 +305,7 @@ class OpenbPods(Spec):
         For ``shuffled``: time between two arrivals.
     """
 
-    pods: str = "openb_pod_list_default.csv"
+    pods: Annotated[str, AfterValidator(_pod_list)] = "openb_pod_list_default.csv"
     data: str | None = None
     time: Literal["trace", "load", "static", "shuffled"] | None = None
     target_load: Share | TargetLoad | None = None

@@ -308,3 +308,13 @@ def test_bad_arguments_are_refused(args):
         profile_with({"name": "FGD"}, [{"name": "FGD", "args": args}])
     with pytest.raises(InputError):
         profile_with({"name": "BestFit"}, [{"name": "BestFit", "args": {"x": 1}}])
+
+
+@pytest.mark.parametrize("plugin", [FGD, BestFit, DotProduct, GpuPacking, GpuClustering, Random])
+def test_a_cluster_without_gpus(plugin):
+    state = cluster(*((cpu, (), "T4") for cpu in (8_000, 16_000)))
+    state.mix = {(1_000, 0, 0, ""): 1}
+    scores = plugin().score(cycle_of(state, 0, cpu=8_000), np.arange(2)).tolist()
+    # BestFit: 0 and 8,000 of 128,000 left, 1 - 1/32; DotProduct: 1/16 and 1/8 of 1/16, halved
+    assert scores == {"BestFit": [100, 96], "DotProduct": [99, 99]}.get(plugin.name, [0, 0])
+    assert GpuShare().filter(cycle_of(state, 1), np.arange(2)).all()

@@ -44,8 +44,10 @@ def share_codes(rows: Any, free: Any, count: Any, model: Any, pod: Any, models: 
 
 @compiled
 def idle_milli(n: Any, free: Any, count: Any) -> Any:
-    """Return T of node *n*."""
+    """Return T of node *n*; 0 where the cluster has no GPUs, and no columns for them."""
     total = 0
+    if n >= len(count):
+        return total
     for d in range(count[n]):
         total += free[n, d]
     return total
