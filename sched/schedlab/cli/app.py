@@ -13,7 +13,18 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from schedlab.cli import bench, catalogue, decide, pods, project, results, run, solve, validate
+from schedlab.cli import (
+    bench,
+    catalogue,
+    decide,
+    pods,
+    project,
+    results,
+    run,
+    solve,
+    train,
+    validate,
+)
 from schedlab.cli.console import fail, note, shown_warnings
 from schedlab.errors import InputError
 
@@ -89,6 +100,13 @@ _add(
     "run my.yaml --set workload.target_load.value=1.1 --out results/busy --resume",
 )
 _add(validate.validate, "validate", "Experiments", "validate my.yaml", "validate manifests/*.yaml")
+_add(
+    train.train,
+    "train",
+    "Experiments",
+    "train experiments/train-gpu.yaml --data traces/openb --jobs 2",
+    "train my.yaml --out results/mine --resume",
+)
 _add(project.init, "init", "Experiments", "init my-study")
 _add(results.compare, "compare", "Results", "compare results/quickstart --metric wait_p99")
 _add(results.report, "report", "Results", "report results/quickstart")

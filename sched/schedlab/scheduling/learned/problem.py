@@ -45,8 +45,7 @@ class Problem:
 
     def fresh_columns(self) -> Columns:
         """Return columns that a replay may change."""
-        cpu_all, cpu, memory_all, memory, free, count, model = self.columns
-        return (cpu_all, cpu.copy(), memory_all, memory.copy(), free.copy(), count, model)
+        return copied(self.columns)
 
     @property
     def gpu_milli(self) -> NDArray[np.int64]:
@@ -68,3 +67,9 @@ class Problem:
             arrival_us=self.arrival_us[:pods],
             duration_us=self.duration_us[:pods],
         )
+
+
+def copied(columns: Columns) -> Columns:
+    """Return columns with what is left copied, so that it may change."""
+    cpu_all, cpu, memory_all, memory, free, count, model = columns
+    return (cpu_all, cpu.copy(), memory_all, memory.copy(), free.copy(), count, model)

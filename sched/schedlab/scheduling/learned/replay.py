@@ -64,6 +64,7 @@ def _bring_up(
     cursors: Any,
     stamps: Any,
     scratch: Any,
+    groups: Any,
 ) -> Any:
     """Bring row *ask* of the *table* [A, N] up to date by the log of nodes that changed."""
     mix, cpu_per_gpu, largest = known
@@ -81,6 +82,12 @@ def _bring_up(
             if stamps[n] == stamp:
                 continue
             stamps[n] = stamp
+        if everything and groups[n] >= 0:  # untouched: the same as the first of its group
+            first = groups[n]
+            if first != n:
+                values[ask, n] = values[ask, first]
+                devices[ask, n] = devices[ask, first]
+                continue
         values[ask, n] = NOT_FEASIBLE
         if feasible(n, pod, models, columns):
             value, device = best_on(
@@ -102,7 +109,7 @@ def _bring_up(
 
 
 @compiled
-def _take(n: Any, device: Any, pod: Any, sign: Any, columns: Any, mask: Any) -> Any:
+def take_from(n: Any, device: Any, pod: Any, sign: Any, columns: Any, mask: Any) -> Any:
     """Take what a pod asks of node *n* (*sign* 1) or give it back (-1); return its GPUs as bits."""
     _, cpu, _, memory, free, count, _ = columns
     cpu[n] -= sign * pod[0]
@@ -173,7 +180,7 @@ def _pop(heap: Any, size: Any) -> Any:
 
 
 @compiled
-def _state(asks: Any, columns: Any, known: Any, changes: Any) -> Any:
+def _state(asks: Any, columns: Any, known: Any, groups: Any, changes: Any) -> Any:
     """Return what a replay keeps: potentials, the table of values, cursors, the log, scratch."""
     size = len(columns[0])
     before = np.zeros((size, POTENTIALS), np.float64)
@@ -192,7 +199,7 @@ def _state(asks: Any, columns: Any, known: Any, changes: Any) -> Any:
         np.zeros(FEATURES, np.float64),
         np.zeros(FEATURES, np.float64),
     )
-    return before, table, cursors, stamps, log, scratch
+    return before, table, cursors, stamps, log, scratch, groups
 
 
 @compiled
@@ -200,7 +207,7 @@ def _attempt(
     ask: Any, asks: Any, accepts: Any, columns: Any, known: Any, model: Any, state: Any, end: Any
 ) -> Any:
     """Return the best node for a request, after *end* changes; -1 = it fits nowhere."""
-    before, table, cursors, stamps, log, scratch = state
+    before, table, cursors, stamps, log, scratch, groups = state
     if cursors[ask] != end:
         _bring_up(
             ask,
@@ -216,8 +223,23 @@ def _attempt(
             cursors,
             stamps,
             scratch,
+            groups,
         )
     return _arg_max(table[0][ask])
+
+
+@compiled
+def _leave_group(groups: Any, n: Any) -> Any:
+    """Take node *n* out of its group of like nodes; the next one leads it then."""
+    lead = groups[n]
+    groups[n] = -1
+    if lead != n:
+        return
+    follower = -1
+    for k in range(n + 1, len(groups)):
+        if groups[k] == n:
+            follower = k if follower < 0 else follower
+            groups[k] = follower
 
 
 @compiled
@@ -225,6 +247,7 @@ def _changed(n: Any, columns: Any, known: Any, state: Any, counts: Any) -> Any:
     """Note that node *n* changed."""
     scratch_row = state[5][0][:1]
     scratch_row[0] = n
+    _leave_group(state[6], n)
     refresh_potentials(scratch_row, columns, known[0], known[1], state[0])
     state[4][counts[CHANGES]] = n
     counts[CHANGES] += 1
@@ -239,7 +262,7 @@ def _leave(
     while counts[HELD] > 0 and heap[0, 0] == now:
         p = _pop(heap, counts[HELD])
         counts[HELD] -= 1
-        _take(nodes[p], -1, asks[pods[0][p]], -1, columns, masks[p])
+        take_from(nodes[p], -1, asks[pods[0][p]], -1, columns, masks[p])
         _changed(nodes[p], columns, known, state, counts)
 
 
@@ -268,7 +291,7 @@ def _place(
     nodes[p] = n
     out[1][p] = state[1][1][ask, n]
     out[2][p] = now - arrival[p]
-    masks[p] = _take(n, out[1][p], asks[ask], 1, columns, 0)
+    masks[p] = take_from(n, out[1][p], asks[ask], 1, columns, 0)
     _changed(n, columns, known, state, counts)
     if duration[p] >= 0:
         _push(heap, counts[HELD], now + duration[p], p)
@@ -278,7 +301,14 @@ def _place(
 
 @compiled
 def replay_kernel(
-    asks: Any, accepts: Any, pods: Any, columns: Any, known: Any, model: Any, out: Any
+    asks: Any,
+    accepts: Any,
+    pods: Any,
+    columns: Any,
+    known: Any,
+    groups: Any,
+    model: Any,
+    out: Any,
 ) -> Any:
     """Place pods as they come and leave; fill *out*: node, GPU and wait, each [P].
 
@@ -288,7 +318,7 @@ def replay_kernel(
     """
     ask_of, arrival, _ = pods
     count = len(ask_of)
-    state = _state(asks, columns, known, 2 * count)
+    state = _state(asks, columns, known, groups, 2 * count)
     held = (np.zeros((count + 1, 2), np.int64), np.zeros(count, np.int64), out[0])
     counts = np.zeros(2, np.int64)
     waiting = np.zeros(count, np.int64)
@@ -317,6 +347,14 @@ def replay_kernel(
             queued += 1
         p += 1
     return counts[CHANGES]
+
+
+def like_nodes(columns: Columns) -> NDArray[np.int64]:
+    """Return the first node that is in the same state as each, int64 [N]."""
+    rows = np.column_stack([column.astype(np.int64) for column in columns])
+    _, first, group = np.unique(rows, axis=0, return_index=True, return_inverse=True)
+    leads: NDArray[np.int64] = first[group.ravel()].astype(np.int64)
+    return leads
 
 
 def replay(problem: Problem, model: Model) -> Placed:
@@ -349,6 +387,7 @@ def replay_on(problem: Problem, model: Model, columns: Columns) -> Placed:
         (problem.ask, problem.arrival_us, problem.duration_us),
         columns,
         problem.known,
+        like_nodes(columns),
         model.weights,
         (placed.node, placed.device, placed.wait_us),
     )
