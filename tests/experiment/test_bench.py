@@ -17,7 +17,7 @@ from schedlab.experiment.bench_specs import Workload, find, templates, workloads
 from schedlab.rng import Draws
 from schedlab.scheduling.base import Placement, Trigger, Verdict
 from schedlab.scheduling.framework.evaluation import evaluate
-from schedlab.scheduling.framework.interface import Cycle
+from schedlab.scheduling.framework.interface import Code, Cycle, Refusal, Rejection
 from schedlab.scheduling.framework.profiles import Profile
 from schedlab.scheduling.kube_scheduler import KubeScheduler
 from schedlab.workload.model import validated
@@ -403,7 +403,8 @@ class Rejecting(First):
 
     def reserve(self, pod, row, view):
         self.asked[pod.row] += 1
-        return "no" if self.asked[pod.row] == 1 else None
+        first = self.asked[pod.row] == 1
+        return Refusal("Own", Rejection(Code.UNSCHEDULABLE, ("no",))) if first else None
 
 
 def test_what_reserve_refuses_is_tried_again():

@@ -19,6 +19,8 @@ from schedlab.cluster.pods import PodTable
 from schedlab.cluster.state import ClusterState
 from schedlab.cluster.vocabulary import ResourceNames
 from schedlab.controlplane.config import SchedulerConfig
+from schedlab.controlplane.nominations import Nominations
+from schedlab.controlplane.policy_hooks import PolicyHooks
 from schedlab.controlplane.scheduling_queue import SchedulingQueue
 from schedlab.record.wallclock import cpu_s, elapsed_ns
 from schedlab.rng import Draws
@@ -30,8 +32,6 @@ PLACED = int(Verdict.PLACED)  # the look-up in the enumeration took a tenth of t
 _NEVER = 1 << 62
 _FIRST = -1  # before all times: such a pod stands in front of all others of its priority
 
-Reserve = Callable[[Pod, int, ClusterView], object]
-"""A scheduler's hook for a pod that was assumed on a node; returns why it can't stay, or None."""
 Event = Callable[[int], int]
 """Takes the virtual time at which it was due; returns when it is due again, or -1 = never."""
 
@@ -96,14 +96,16 @@ class Loop:
         self.pods = PodTable(self.state.classes)
         self.state.names = self.pods.names
         self.state.start_us = self.pods.started_us
+        self._view = ClusterView(self.state)
+        self._hooks = PolicyHooks(self.scheduler, self.pods, self._view)
         self.queue = SchedulingQueue(
             self.pods,
             round(own.pod_initial_backoff_seconds * SECOND_US),
             round(own.pod_max_backoff_seconds * SECOND_US),
             pop_from_backoff=own.pop_from_backoff_q,
+            sort_key=self._hooks.sort_key(),
         )
-        self._view = ClusterView(self.state)
-        self._reserve: Reserve | None = getattr(self.scheduler, "reserve", None)
+        self._nominations = Nominations(self.state, lambda event: self.improved(event.node))
         if self.batch is None:
             self.batch = getattr(self.scheduler, "trigger", Trigger()).max_pods
 
@@ -114,18 +116,18 @@ class Loop:
         heappush(self._events, (due_us, len(self._events), event))
 
     def enqueue(self, pod: int) -> None:
-        """Let a pod into the queue, or hold it at its gates."""
+        """Let a pod into the queue, or hold it where a plugin says so."""
         self.pods.created_us[pod] = self.now_us
-        if self.pods.class_of(pod).spec.scheduling_gates:
-            self.queue.gate(pod)
-        else:
+        if self._hooks.refusal(pod) is None:
             self.queue.add(pod, self.now_us)
+        else:
+            self.queue.gate(pod)
 
     def delete(self, pod: int) -> None:
         """Take a pod away, wherever it is."""
         if pod in self.queue:
             self.queue.leave(pod, self.now_us)
-        self.state.nominated.pop(pod, None)
+        self._nominations.drop(pod)
         node = self.state.remove_pod(pod)
         if node >= 0:
             self.improved(node)
@@ -214,26 +216,35 @@ class Loop:
         """Act on a placement; return how many of the pods *first* .. *end* - 1 it placed."""
         leave, add_pod, nominated = self.queue.leave, self.state.add_pod, self.state.nominated
         verdicts, nodes, devices = placement.verdict, placement.node, placement.devices
-        reserve, view, now, done = self._reserve, self._view, self.now_us, 0
+        now, done, last, reserving = self.now_us, 0, None, False
         for i, pod in enumerate(batch):
-            if verdicts[i] == PLACED:
-                row = pod.row
-                node = nodes[i]
-                add_pod(row, pod.pod_class, node, devices.get(i) if devices else None)
-                if reserve is not None and reserve(pod, node, view) is not None:
-                    self.state.remove_pod(row)
-                    self.queue.back_off(row, now)
-                    continue
-                leave(row, now)
-                if nominated:
-                    nominated.pop(row, None)
-                if first <= row < end:
-                    done += 1
-            else:
+            if verdicts[i] != PLACED:
                 self._refused(i, pod, placement)
+                continue
+            row, pod_class, node = pod.row, pod.pod_class, nodes[i]
+            add_pod(row, pod_class, node, devices.get(i) if devices else None)
+            if pod_class is not last:
+                last, reserving = pod_class, "reserve" in self._hooks.of(pod_class)
+            if reserving and not self._reserved(pod, node):
+                continue
+            leave(row, now)
+            if nominated:
+                self._nominations.placed(row, node)
+            if first <= row < end:
+                done += 1
         if placement.evictions:
             self._evict(placement)
         return done
+
+    def _reserved(self, pod: Pod, node: int) -> bool:
+        """Let plugins take what an assumed pod needs beside its requests; back off if one won't."""
+        points = self._hooks.points
+        if points.reserve(pod, node, self._view) is not None:
+            self.state.remove_pod(pod.row)
+            self.queue.back_off(pod.row, self.now_us)
+            return False
+        points.post_bind(pod, node, self._view)  # bound at once: there is nothing to wait for
+        return True
 
     def _refused(self, index: int, pod: Pod, placement: Placement) -> None:
         queue, verdict = self.queue, placement.verdict[index]
@@ -243,12 +254,14 @@ class Loop:
             queue.leave(pod.row, self.now_us)
         elif index in placement.nominations:
             # its victims go at once, so all that is left to wait for is the backoff
-            self.state.nominated[pod.row] = (placement.nominations[index], pod.pod_class)
+            self._nominations.put(pod, placement.nominations[index])
             if self.backoff:
                 queue.back_off(pod.row, self.now_us)
             else:
                 queue.add(pod.row, _FIRST)
         else:
+            if index in placement.withdrawn:
+                self._nominations.drop(pod.row)
             queue.park(pod.row, self.now_us)
 
     def _evict(self, placement: Placement) -> None:
