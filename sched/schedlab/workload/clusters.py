@@ -33,6 +33,8 @@ REGION = "topology.kubernetes.io/region"
 INSTANCE_TYPE = "node.kubernetes.io/instance-type"
 POOL = "schedlab.io/pool"
 GPU_PRODUCT = "nvidia.com/gpu.product"
+_TRACES = {"node_info_df.csv": "spot2026", "disaggregated_DLRM_trace.csv": "dlrm2025"}
+"""Files that ``schedlab fetch`` keeps elsewhere than openb's."""
 DEFAULT_PODS = 110
 """Pods per node where a pool doesn't say, the kubelet's own default."""
 
@@ -89,10 +91,11 @@ def build_cluster(spec: ClusterSpec, draws: Draws, base: Path | None = None) -> 
 
 
 def openb_file(data: str | None, name: str, base: Path | None) -> Path:
-    """Return where a file of the openb trace is; the user's cache where no directory is given."""
+    """Return where a file of a GPU trace is; the user's cache where no directory is given."""
     from schedlab.workload.fetch import cache_dir  # only who replays a trace needs it
 
-    return (cache_dir("openb") if data is None else (base or Path()) / data) / name
+    trace = _TRACES.get(Path(name).name, "openb")
+    return (cache_dir(trace) if data is None else (base or Path()) / data) / name
 
 
 def list_name(pods: str) -> str:

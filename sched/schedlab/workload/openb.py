@@ -38,18 +38,21 @@ from schedlab.cluster.devices import GPU_COUNT, GPU_MILLI, GPU_MODEL, Shape
 from schedlab.errors import InputError
 from schedlab.rng import Draws, entity_key
 from schedlab.units import SECOND, format_duration
+from schedlab.workload.dlrm import read_dlrm_pods
 from schedlab.workload.load import Demand, capacity, shares, solve_speed, template_amounts
 from schedlab.workload.openb_csv import (
     NODE_COLUMNS,
     PodList,
     cell_error,
     check_names,
+    header_of,
     numbers,
     read_pod_list,
     read_table,
 )
 from schedlab.workload.openb_order import node_order, recorded_pods, shuffled_pods
 from schedlab.workload.specs import TargetLoad
+from schedlab.workload.spot import read_spot_nodes
 from schedlab.workload.stream import Cluster, Workload, pod_arrivals
 
 QOS: Final = "alibabacloud.com/qos"
@@ -98,8 +101,11 @@ def read_openb_nodes(
     path = Path(path)
     if path.is_dir():
         path = path / ALL_NODES
-    table = read_table(path, NODE_COLUMNS)
-    check_names(path, table["sn"], "sn")
+    if "gpu_capacity_num" in header_of(path):
+        table = read_spot_nodes(path)
+    else:
+        table = read_table(path, NODE_COLUMNS)
+        check_names(path, table["sn"], "sn")
     cpu, memory, gpus = (numbers(path, table, name) for name in ("cpu_milli", "memory_mib", "gpu"))
     sizes = list(zip(cpu.tolist(), memory.tolist(), gpus.tolist(), strict=True))
     statuses: dict[tuple[int, int, int], NodeStatus] = {}
@@ -163,7 +169,7 @@ def read_openb_pods(
         With file, row, column, found and expected.
     """
     path = Path(path)
-    pods = read_pod_list(path)
+    pods = read_dlrm_pods(path) if "instance_sn" in header_of(path) else read_pod_list(path)
     mode = _mode(path, pods, time, target_load)
     if mode == "shuffled":
         return _packed(path, pods, packing or Packing(), cluster)

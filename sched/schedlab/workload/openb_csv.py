@@ -61,6 +61,15 @@ def _opened(path: Path) -> TextIO:
     return path.open(newline="", encoding="utf-8")
 
 
+def header_of(path: Path) -> list[str]:
+    """Return the names of the columns of a CSV file; none where it can't be read."""
+    try:
+        with _opened(path) as file:
+            return [cell.strip() for cell in next(csv.reader(file), [])]
+    except (OSError, UnicodeDecodeError, csv.Error):
+        return []  # who reads the rest says what is wrong
+
+
 def read_table(
     path: Path,
     required: tuple[str, ...],

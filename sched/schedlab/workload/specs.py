@@ -100,9 +100,21 @@ class OpenbNodes(Spec):
 
 
 class ClusterTrace(Spec):
-    """Nodes of a public trace."""
+    """Nodes of a public trace.
+
+    Attributes
+    ----------
+    openb : OpenbNodes
+        Of the openb trace. ``spot2026`` in its place, with the same keys, stands for the node list
+        of the spot GPU trace.
+    """
 
     openb: OpenbNodes
+
+    @model_validator(mode="before")
+    @classmethod
+    def _other_traces(cls, data: Any) -> Any:
+        return _as_openb(data, "spot2026", "nodes", "node_info_df.csv")
 
 
 class ClusterSpec(Spec):
@@ -333,9 +345,30 @@ class OpenbPods(Spec):
 
 
 class WorkloadTrace(Spec):
-    """Pods of a public trace."""
+    """Pods of a public trace.
+
+    Attributes
+    ----------
+    openb : OpenbPods
+        Of the openb trace. ``dlrm2025`` in its place, with the same keys, stands for the instances
+        of the DLRM trace.
+    """
 
     openb: OpenbPods
+
+    @model_validator(mode="before")
+    @classmethod
+    def _other_traces(cls, data: Any) -> Any:
+        return _as_openb(data, "dlrm2025", "pods", "disaggregated_DLRM_trace.csv")
+
+
+def _as_openb(data: Any, name: str, key: str, file: str) -> Any:
+    """Return a trace that is read as openb's are, by the name of its file."""
+    if not isinstance(data, Mapping) or name not in data:
+        return data
+    if len(data) > 1:
+        raise InputError("", found=", ".join(data), expected="one trace")
+    return {"openb": {key: file, **(data[name] or {})}}
 
 
 class PriorityClassSpec(Spec):
