@@ -64,6 +64,8 @@ FEATURES: Final[tuple[Feature, ...]] = (
     Feature("memory_left", "largest node", "memory left after placing"),
     Feature("device_left", "GPU", "what is left of the GPU that a share gets"),
     Feature("dominant_left", "largest node", "the largest of the three shares left"),
+    Feature("cpu_share_left", "share", "share of the node's own CPU left after placing"),
+    Feature("memory_share_left", "share", "share of the node's own memory left after placing"),
 )
 """The features in the order of `kernels`."""
 NAMES: Final = tuple(feature.name for feature in FEATURES)

@@ -21,12 +21,13 @@ from schedlab.cluster.fragmentation import fragment
 
 WHOLE = 1000
 POTENTIALS = 19
-FEATURES = 24
+FEATURES = 26
 KINDS = 4
 STARVED_GPU, STARVED_CPU, IDLE_GPUS, PARTIAL_GPU, IDLE_NODE = 7, 8, 9, 10, 11
 CPU_SQUARE, GPU_SQUARE, MEMORY_SQUARE, CPU_GPU, CPU_MEMORY_GAP = 12, 13, 14, 15, 16
 IDLE_GROUP, ROOM = 17, 18
 CPU_LEFT, GPU_LEFT, MEMORY_LEFT, DEVICE_LEFT, DOMINANT_LEFT = 19, 20, 21, 22, 23
+CPU_SHARE_LEFT, MEMORY_SHARE_LEFT = 24, 25
 NOT_FEASIBLE = -(1 << 62)
 LIMIT = float(1 << 40)
 
@@ -116,11 +117,11 @@ def potentials(
 
 
 @compiled
-def _left_features(pod: Any, cpu: Any, memory: Any, left: Any, largest: Any, out: Any) -> Any:
+def _left_features(cpu: Any, memory: Any, gpu: Any, largest: Any, out: Any) -> Any:
     """Fill the shares of the largest node that are left after placing."""
     out[CPU_LEFT] = cpu / largest[0]
     out[MEMORY_LEFT] = memory / largest[1]
-    out[GPU_LEFT] = left / largest[2]
+    out[GPU_LEFT] = gpu / largest[2]
     out[DOMINANT_LEFT] = max(out[CPU_LEFT], out[MEMORY_LEFT], out[GPU_LEFT])
 
 
@@ -160,7 +161,9 @@ def after_features(
     total = 0
     for d in range(count[n]):
         total += left[d]
-    _left_features(pod, cpu_left, memory_left, total, largest, out)
+    _left_features(cpu_left, memory_left, total, largest, out)
+    out[CPU_SHARE_LEFT] = cpu_left / cpu_all[n] if cpu_all[n] > 0 else 0.0
+    out[MEMORY_SHARE_LEFT] = memory_left / memory_all[n] if memory_all[n] > 0 else 0.0
     out[DEVICE_LEFT] = device_left / WHOLE
 
 
