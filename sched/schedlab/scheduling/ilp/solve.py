@@ -35,6 +35,8 @@ Solver = Literal["auto", "cp-sat", "highs"]
 SOLVERS: tuple[Solver, ...] = ("auto", "cp-sat", "highs")
 SEARCHED = ("placed", "disruption")
 """Objectives that the search of plain problems knows."""
+DISPLACING = ("disruption", "evictions", "moves")
+"""Objectives about running pods alone."""
 PLACED_SHARE = 3
 """How many times the time of another level one of the kind ``placed`` gets."""
 
@@ -129,10 +131,14 @@ def make_backend(solver: str, form: Formulation, limits: Limits) -> Backend:
     return MathOpt(form.linear, solver=solver, workers=limits.workers)
 
 
-def _share(steps: Sequence[Step], done: int, budget: TimeBudget) -> float:
-    """Return the time of the next level."""
-    weights = [PLACED_SHARE if step.name == "placed" else 1 for step in steps[done:]]
-    return budget.left * weights[0] / sum(weights)
+def _share(model: AssignmentModel, steps: Sequence[Step], done: int, budget: TimeBudget) -> float:
+    """Return the time of the next level: none is kept for what can't but be zero."""
+    still = not model.running.any()
+    weights = [
+        PLACED_SHARE if step.name == "placed" else 0 if still and step.name in DISPLACING else 1
+        for step in steps[done:]
+    ]
+    return budget.left * weights[0] / max(sum(weights), 1)
 
 
 def _search(
@@ -147,7 +153,7 @@ def _search(
         if step.name not in SEARCHED:
             break
         next_ = steps[index + 1] if index + 1 < len(steps) else None
-        levels.append(plain.level(step, next_, _share(steps, index, budget)))
+        levels.append(plain.level(step, next_, _share(model, steps, index, budget)))
     x = plain.search.pods.counts(model)
     return Best(x, np.minimum(x, model.running), {}), levels
 
@@ -177,7 +183,7 @@ def _program(
         answer = backend.solve(
             Goal(expression, step.maximize),
             best.values,
-            seconds=_share(asked, index, budget),
+            seconds=_share(model, asked, index, budget),
             deterministic=budget.limits.deterministic,
         )
         budget.spend(answer.seconds)

@@ -69,13 +69,13 @@ def offenders(
     new += [(m.pod, state.pods_on[state.node_of[m.pod]][m.pod], m.target) for m in moved]
     gone = [*(move.pod for move in moved), *(row for row, _ in evicted)]
     held = [(p, state.pods_on[state.node_of[p]][p], state.node_of[p]) for p in gone]
-    devices = [state.devices_of.get(pod) for pod in gone]
+    devices = [state.devices_of.get(row) for row in gone]
     nominated = dict(state.nominated)
-    for placed in new:
-        state.nominated.pop(placed[0], None)
+    for pod in pods:  # where it was nominated before is no matter any more
+        state.nominated.pop(pod.row, None)
     # without a mark: within a trial some plugins count as upstream's trials do, which is not meant
-    for pod in gone:
-        state.remove_pod(pod)
+    for row in gone:
+        state.remove_pod(row)
     unreachable = _unreachable(new, state, profile)
     for placed in new:
         state.add_pod(*placed)
