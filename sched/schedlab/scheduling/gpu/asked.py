@@ -48,7 +48,7 @@ def asked_of(cycle: Cycle) -> Asked:
     pod = cycle.pod_class
     first = pod.requests[0] if pod.requests else (CPU, 0)
     cpu = first[1] if first[0] == CPU else 0  # requests are sorted by resource
-    return _asked(cpu, pod.devices, tuple(cycle.nodes.devices.models))
+    return _asked(cpu, pod.devices, cycle.nodes.devices.model_names)
 
 
 @lru_cache(maxsize=4096)
