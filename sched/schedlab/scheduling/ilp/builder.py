@@ -157,7 +157,7 @@ def _gather(
     for row, pod_class, node in movable:
         group = found.setdefault((pod_class.id, ""), _Gathered(pod_class, ""))
         group.running.setdefault(column[node], []).append(row)
-    order = sorted(found.values(), key=lambda group: -group.pod_class.priority)
+    order = sorted(found.values(), key=lambda g: (-g.pod_class.priority, g.pod_class.id, g.gang))
     for group in order:
         for rows in group.running.values():
             rows.sort()
@@ -178,7 +178,7 @@ def _without(state: ClusterState, pods: list[int], batch: set[int]) -> Iterator[
     """Take *pods* off the cluster; put nominated pods that are not in the batch on their nodes."""
     mark = state.mark()
     try:
-        for pod in pods:
+        for pod in reversed(pods):  # put back in reverse, they stand in their order again
             state.remove_pod(pod)
         for pod, (node, pod_class) in state.nominated.items():
             if pod not in batch and pod not in state.node_of:

@@ -74,10 +74,9 @@ class CpSat:
             solver.parameters.max_time_in_seconds = max(seconds, 1e-3)
         status = solver.solve(model)
         found = status in (cp_model.OPTIMAL, cp_model.FEASIBLE)
-        known = found or status == cp_model.UNKNOWN
         return Answer(
             [int(v) for v in solver.response_proto.solution] if found else None,
-            solver.best_objective_bound if known else None,
+            solver.best_objective_bound if found else None,
             status in (cp_model.OPTIMAL, cp_model.INFEASIBLE),
             solver.deterministic_time if deterministic else solver.wall_time,
         )

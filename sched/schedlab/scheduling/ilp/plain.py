@@ -34,6 +34,8 @@ from schedlab.scheduling.ilp.search import LocalSearch
 
 FIRST_LOOK = 0.25
 """Share of a level's time that the search may take before the bounds have their turn."""
+FIRST_TRIES = 6
+"""Annealings without success after which it is the bounds' turn."""
 PATTERN_SIZE = 100_000
 """Nodes times groups up to which whole fillings are priced."""
 SMALL = 4000
@@ -122,9 +124,11 @@ class PlainSolver:
         if gently and total - search.unplaced(tier) < bound:
             fixed = search.pods.locked.copy()
             search.lock_at_home(tier)
-            search.place(tier, total - bound, FIRST_LOOK * (end - budget.spent))
+            look = FIRST_LOOK * (end - budget.spent)
+            search.place(tier, total - bound, look, tries=FIRST_TRIES)
             search.pods.locked[:] = fixed
-        search.place(tier, total - bound, FIRST_LOOK * (end - budget.spent))
+        look = FIRST_LOOK * (end - budget.spent)
+        search.place(tier, total - bound, look, tries=FIRST_TRIES)
         value, by = total - search.unplaced(tier), "pooled bound"
         if value < bound and start.size <= PATTERN_SIZE:
             patterns = PatternBound(packing, start, kind)
@@ -141,7 +145,7 @@ class PlainSolver:
 
     def _disruption(self, tier: int, end: float) -> tuple[int, int, str]:
         search, budget = self.search, self.budget
-        search.calm(tier, 0, 0.5 * (end - budget.spent))
+        search.calm(tier, 0, 0.5 * (end - budget.spent), tries=FIRST_TRIES)
         bound, by = 0, "nothing is less than none"
         if self._disruption_now(tier) > bound:
             bound, by = self._integer(Step("disruption", tier), tier, bound, by, end)

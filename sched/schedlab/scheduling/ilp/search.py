@@ -18,8 +18,8 @@ HOT, COLD = 0.02, 0.0005
 """Temperatures in units of a typical node: a small pod's size at first, far less in the end."""
 STICK = (0.02, 0.005)
 """Energies of a displaced pod that are tried in turn."""
-STEPS = 400_000
-"""Steps of one annealing of up to 256 pods; more pods get more."""
+STEPS_PER_POD = 1500
+"""Steps of one annealing."""
 
 
 @dataclass(eq=False)
@@ -142,7 +142,7 @@ class LocalSearch:
         self._settle(np.flatnonzero(model.tier[pods.group] > tier))
         self._refill(tier)
 
-    def place(self, tier: int, least: int, seconds: float) -> None:
+    def place(self, tier: int, least: int, seconds: float, *, tries: int = 1_000_000) -> None:
         """Place more pods of a tier, keeping as many of those above it; stop at *least* left out.
 
         Parameters
@@ -153,12 +153,14 @@ class LocalSearch:
             Fewest pods of this tier and above that can be left out.
         seconds : float
             Time to take at most.
+        tries : int
+            Give up after so many annealings in a row that found nothing.
         """
         end = self.budget.spent + seconds
         failures = 0
-        while self.unplaced(tier) > least and self.budget.spent < end:
+        while self.unplaced(tier) > least and self.budget.spent < end and failures < tries:
             gap = self.unplaced(tier) - least
-            step = max(gap // 2, 1) if failures == 0 else max(gap // (2 << failures), 1)
+            step = max(gap >> min(failures + 1, 30), 1)
             if self._insert(tier, step, end):
                 failures = 0
             else:
@@ -196,7 +198,7 @@ class LocalSearch:
             self._settle(below)
         return feasible
 
-    def calm(self, tier: int, least: int, seconds: float) -> None:
+    def calm(self, tier: int, least: int, seconds: float, *, tries: int = 1_000_000) -> None:
         """Bring pods of a tier and above back to where they run now, as far as others allow.
 
         Parameters
@@ -207,11 +209,13 @@ class LocalSearch:
             Disruption (`objectives.disruption_of`) below which it can't go.
         seconds : float
             Time to take at most.
+        tries : int
+            Give up after so many annealings in a row that found nothing.
         """
         active = self._active(tier)
         end = self.budget.spent + seconds
-        stick, value = STICK[0], self._disruption(tier)
-        while self.budget.spent < end and value > least:
+        stick, value, failures = STICK[0], self._disruption(tier), 0
+        while self.budget.spent < end and value > least and failures < tries:
             node, load = self.pods.node[active].copy(), self._load(tier)
             best = node.copy()
             self._anneal(active, node, load, stick, end, best)
@@ -219,9 +223,10 @@ class LocalSearch:
             self.pods.node[active] = best
             reached = self._disruption(tier)
             if reached < value:
-                value = reached
+                value, failures = reached, 0
             else:
                 self.pods.node[active] = kept
+                failures += 1
                 stick = STICK[0] + STICK[1] - stick
         self._settle(np.flatnonzero(self.model.tier[self.pods.group] > tier))
         self._refill(tier)
@@ -233,7 +238,7 @@ class LocalSearch:
         self, active: Ints, node: Ints, load: Ints, stick: float, end: float, best: Ints
     ) -> bool:
         left = max(end - self.budget.spent, 0.0)
-        wanted = STEPS * max(len(active) // 256, 1)
+        wanted = STEPS_PER_POD * max(len(active), 16)
         steps = int(min(wanted, max(left * STEPS_PER_SECOND, 1000)))
         self._seed += 1
         done, found = anneal(
