@@ -158,7 +158,8 @@ class Outlook:
             state.terms.epoch,
         )
         about = state.carried.about(self.pod)
-        if mark != self._mark or about is not self._about or self._reselected():
+        reselected = self._reselected()  # noted whatever else has changed
+        if reselected or mark != self._mark or about is not self._about:
             self._build(visits)
             # building may have asked for columns, which can move others
             self._mark = (*mark[:4], state.carried.epoch, state.terms.epoch)
