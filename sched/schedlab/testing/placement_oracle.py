@@ -365,10 +365,15 @@ def _spec(pod: TinyPod) -> PodSpec:
     if pod.near or pod.apart:
         near = tuple(_term(*rule) for rule in pod.near)
         apart = tuple(_term(*rule) for rule in pod.apart)
-        required = "required_during_scheduling_ignored_during_execution"
         spec["affinity"] = Affinity(
-            pod_affinity=PodAffinity(**{required: near}) if near else None,
-            pod_anti_affinity=PodAntiAffinity(**{required: apart}) if apart else None,
+            pod_affinity=PodAffinity(required_during_scheduling_ignored_during_execution=near)
+            if near
+            else None,
+            pod_anti_affinity=PodAntiAffinity(
+                required_during_scheduling_ignored_during_execution=apart
+            )
+            if apart
+            else None,
         )
     spec["topology_spread_constraints"] = tuple(
         TopologySpreadConstraint(
