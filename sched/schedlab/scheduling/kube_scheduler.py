@@ -38,7 +38,7 @@ class KubeScheduler:
     Parameters
     ----------
     config : str, Path, mapping or Profile, optional
-        A KubeSchedulerConfiguration (v1); upstream's default profile when absent.
+        A KubeSchedulerConfiguration (v1); `Profile.default` when absent.
     scheduler_name : str, optional
         Which of its profiles; when absent all of them, each for the pods that name it.
     tie_break : {"random", "first"}, default "random"

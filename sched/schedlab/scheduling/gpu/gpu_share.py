@@ -9,6 +9,12 @@ import numpy as np
 
 from schedlab.cluster.classes import PodClass
 from schedlab.cluster.state import ClusterState
+from schedlab.scheduling.framework.cluster_events import (
+    NODE_ADD,
+    NODE_UPDATE,
+    POD_DELETE,
+    ClusterEvent,
+)
 from schedlab.scheduling.framework.interface import (
     Code,
     Codes,
@@ -35,6 +41,16 @@ class GpuShare:
     def concerns(self, state: ClusterState, pod: PodClass) -> bool:
         """Return whether pods of a class ask for GPUs."""
         return pod.devices is not None
+
+    def queueing_hint(self, event: ClusterEvent, pod: PodClass, state: ClusterState) -> bool:
+        """Return whether an event may help a pod for which no node had the GPUs."""
+        wanted, row = pod.devices, event.node
+        if wanted is None or event.name not in (POD_DELETE, NODE_ADD, NODE_UPDATE):
+            return False
+        if row < 0 or state.nodes.devices.choose(row, wanted) is not None:
+            return True
+        others = state.pods_on[row].values() if row < len(state.pods_on) else ()
+        return any(other.devices and other.priority < pod.priority for other in others)
 
     def filter(self, cycle: Cycle, rows: Rows) -> Codes:
         """Return one of `REASONS` per node, 0 = passes."""
