@@ -79,7 +79,9 @@ def without(values, *dropped):
 def test_the_default_is_upstreams(point, key):
     for found in (Profile.default(), read_profiles(HEAD)[0]):
         expected = [*WEIGHTS] if key == "score" else DUMPED[key]
-        assert names(found, point) == expected
+        assert without(names(found, point), "GpuShare") == expected
+    assert ("GpuShare" in names(Profile.default(), point)) is (point == "filter")
+    assert "GpuShare" not in names(read_profiles(HEAD)[0], point)  # a configuration names it
 
 
 def test_the_default_weights_are_upstreams():

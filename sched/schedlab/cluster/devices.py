@@ -149,14 +149,15 @@ class DeviceColumns:
         What is left of each GPU; 0 beyond `count`.
     holders : int32 array of shape [N, G + 1]
         Pods on the node by what they hold: a share (0), one whole GPU (1), two (2), ...
-    models : Vocabulary of str
+    models, model_names : Vocabulary of str, tuple of str
         The models of the cluster.
     """
 
-    __slots__ = ("_free", "_holders", "count", "free", "holders", "model", "models")
+    __slots__ = ("_free", "_holders", "count", "free", "holders", "model", "model_names", "models")
 
     def __init__(self) -> None:
         self.models: Vocabulary[str] = Vocabulary()
+        self.model_names: tuple[str, ...] = ()
         self.count = np.zeros(0, np.int32)
         self.model = np.zeros(0, np.int32)
         self.free = np.zeros((0, 0), np.int64)
@@ -195,6 +196,8 @@ class DeviceColumns:
         labels = node.metadata.labels
         model = labels.get(GPU_MODEL) or labels.get(GPU_PRODUCT)
         self.model[row] = self.models.add(model) if count and model else -1
+        if len(self.models) > len(self.model_names):
+            self.model_names = tuple(self.models)
         self._resize(row, count)
         return count
 

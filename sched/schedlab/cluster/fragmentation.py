@@ -101,8 +101,7 @@ class TypicalPods:
         """
         numbers = np.array([shape[:3] for shape in self.shapes], np.int64).reshape(-1, 3)
         wanted = [tuple(name for name in shape[3].split("|") if name) for shape in self.shapes]
-        models = tuple(devices.models)
-        accepts = np.array([accepted(models, names) for names in wanted], np.bool_)
+        accepts = np.array([accepted(devices.model_names, names) for names in wanted], np.bool_)
         return (
             numbers[:, 0].copy(),
             numbers[:, 1].copy(),

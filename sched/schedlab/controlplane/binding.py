@@ -97,7 +97,10 @@ class Bindings:
     def start(
         self, pod: Pod, node: int, devices: Devices | None, hooks: frozenset[str]
     ) -> Refusal | bool:
-        """Begin with a pod that has been assumed; return why not, or whether it waits."""
+        """Begin with a pod that has been assumed; return why not, or whether it waits.
+
+        If it doesn't, `go_on` is to be called for it.
+        """
         if not self._held:
             self._api.hear_bound(self.binder, self.bound)
         held = self._held[pod.row] = _Held(pod, node, devices, hooks)
@@ -118,12 +121,15 @@ class Bindings:
             if answer.wait_us > 0
         }
         if not pending:
-            self._prepare(held)
             return False
         self._view.state.waiting.add(pod.row, pod.pod_class, node, pending)
         held.deadline_us = min(pending.values())
         self._calendar.post(held.deadline_us, Priority.QUEUE, self._late_id, pod.row)
         return True
+
+    def go_on(self, row: int) -> None:
+        """Prepare and send the binding of a pod that nobody holds back."""
+        self._prepare(self._held[row])
 
     # --- waiting for permission ---------------------------------------------------------------
 

@@ -140,7 +140,7 @@ class Kubelets:
                 if amount > free:
                     return f"OutOf{nodes.resources[resource]}"
         wanted = pod_class.devices
-        if wanted is not None and devices and not nodes.devices.fits_on(node, wanted, devices):
+        if wanted is not None and not nodes.devices.fits_on(node, wanted, devices or ()):
             return "UnexpectedAdmissionError"  # what a device plugin that can't allocate leads to
         spec = pod_class.spec
         if spec.node_selector or spec.affinity is not None:

@@ -395,23 +395,22 @@ class SchedulerComponent:
             return STALE, ""
         state.add_pod(row, pod.pod_class, node, devices)
         self._pods.decided_us[row] = now
-        verdict = PLACED
         hooks = self._hooks.of(pod.pod_class)
-        if hooks:
-            answer = self._bindings.start(pod, node, devices, hooks)
-            if isinstance(answer, Refusal):
-                state.remove_pod(row)
-                self._park(pod, frozenset((answer.plugin,)))
-                return UNSCHEDULABLE, " ".join(answer.rejection.reasons)
-            verdict = WAITING if answer else PLACED
-        else:
-            held = state.devices_of.get(row)
-            self._api.bind(row, node, self._number, self._bucket.take(now), held)
+        answer = self._bindings.start(pod, node, devices, hooks) if hooks else False
+        if isinstance(answer, Refusal):
+            state.remove_pod(row)
+            self._park(pod, frozenset((answer.plugin,)))
+            return UNSCHEDULABLE, " ".join(answer.rejection.reasons)
         if state.nominated:
             self._nominations.placed(row, node)
         self.queue.leave(row, now)
+        if not hooks:
+            held = state.devices_of.get(row)
+            self._api.bind(row, node, self._number, self._bucket.take(now), held)
+        elif not answer:
+            self._bindings.go_on(row)
         self._seen = (state.nodes.usage.count, state.nodes.attributes.count)
-        return verdict, ""
+        return (WAITING if answer else PLACED), ""
 
     def _still_fits(self, pod: Pod, node: int, devices: Devices | None) -> bool:
         """Check a placement against what is known now, if that isn't what it was based on."""

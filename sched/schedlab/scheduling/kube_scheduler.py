@@ -14,7 +14,6 @@ from typing import Any
 import numpy as np
 
 from schedlab.cluster.classes import PodClass
-from schedlab.cluster.devices import Devices
 from schedlab.cluster.state import ClusterState
 from schedlab.errors import InputError
 from schedlab.rng import Draws
@@ -39,7 +38,7 @@ class KubeScheduler:
     Parameters
     ----------
     config : str, Path, mapping or Profile, optional
-        A KubeSchedulerConfiguration (v1); upstream's default profile when absent.
+        A KubeSchedulerConfiguration (v1); `Profile.default` when absent.
     scheduler_name : str, optional
         Which of its profiles; when absent all of them, each for the pods that name it.
     tie_break : {"random", "first"}, default "random"
@@ -178,13 +177,8 @@ class KubeScheduler:
         if pod.pod_class.devices is None:
             return Decision(row, found, visited, "")
         cycle = Cycle(state, pod.pod_class, pod)
-        mark = state.mark()
-        try:
-            if self._points.try_reserve(cycle, row) is None:
-                self._points.give_back(cycle, row)
-        finally:
-            state.undo(mark)
-        devices: Devices | None = cycle.memo("devices", lambda: None)
+        cycle.put("draws", self._ties)
+        devices = self._points.devices(cycle, row)
         return Decision(row, found, visited, "", devices)
 
     def _preempt(self, pod: Pod, state: ClusterState, outlook: Outlook, visited: int) -> Decision:

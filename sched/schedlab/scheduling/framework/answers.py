@@ -44,7 +44,7 @@ from schedlab.scheduling.plugins.node_resources_fit import NodeResourcesFit
 from schedlab.scheduling.plugins.pod_topology_spread import PodTopologySpread
 from schedlab.scheduling.plugins.taint_toleration import TaintToleration
 
-FEW = 512
+FEW = 128
 COMPILED = (NodeResourcesFit, NodeResourcesBalancedAllocation, PodTopologySpread, InterPodAffinity)
 """Plugins that the compiled choice answers for, beside STATIC ones."""
 NORMALIZED = (TaintToleration, NodeAffinity)
@@ -160,8 +160,11 @@ class Answers:
             return NO_ROWS
         changed = cursor.changed_usage(nodes)
         if len(changed) > FEW:  # fewer cost less when some are asked about twice
-            changed = np.unique(changed)
-        rows = changed.astype(np.int64)
+            there = np.zeros(nodes.size, np.bool_)
+            there[changed] = True
+            rows = there.nonzero()[0]
+        else:
+            rows = changed.astype(np.int64)
         if len(nodes.row_of) < nodes.size:
             rows = rows[nodes.present[rows]]
         cycle = Cycle(self._cycle.state, self._cycle.pod_class)

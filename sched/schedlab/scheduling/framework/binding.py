@@ -12,6 +12,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from schedlab.cluster.classes import PodClass
+from schedlab.cluster.devices import Devices
 from schedlab.cluster.state import ClusterState
 from schedlab.scheduling.base import Pod
 from schedlab.scheduling.framework.interface import Cycle, Permit, Refusal, Rejection, Writes
@@ -20,6 +21,8 @@ from schedlab.scheduling.framework.profiles import Profile
 HOOKS: Final = ("pre_enqueue", "reserve", "permit", "pre_bind", "bind", "post_bind")
 """The points at which a component asks, beside the decision itself."""
 BUILT_IN: Final = "schedlab.scheduling."
+UPSTREAMS: Final = "schedlab.scheduling.plugins."
+GPU_POLICIES: Final = "schedlab.scheduling.gpu."
 
 
 def concerned(plugin: Any, pod_class: PodClass, state: ClusterState) -> bool:
@@ -27,7 +30,7 @@ def concerned(plugin: Any, pod_class: PodClass, state: ClusterState) -> bool:
 
     Of those that come with schedlab, few ever do; one of a user's own may say (``concerns``).
     """
-    if type(plugin).__module__.startswith(BUILT_IN):
+    if _of(plugin, BUILT_IN):
         spec = pod_class.spec
         asked = {
             "SchedulingGates": spec.scheduling_gates,
@@ -52,6 +55,8 @@ class BindingPoints:
         self._plugins: Mapping[str, tuple[Any, ...]] = {p: profile.plugins(p) for p in HOOKS}
         self._hooks: dict[int, frozenset[str]] = {}
         self._holding: dict[int, Cycle] = {}
+        self._choosers = tuple(p for p in self._plugins["reserve"] if not _of(p, UPSTREAMS))
+        self._only_choose = all(_of(plugin, GPU_POLICIES) for plugin in self._choosers)
 
     def hooks(self, pod_class: PodClass, state: ClusterState) -> frozenset[str]:
         """Return the points, of `HOOKS`, that concern pods of a class."""
@@ -85,6 +90,26 @@ class BindingPoints:
     def give_back(self, cycle: Cycle, row: int) -> None:
         """Let the Reserve plugins give back what they took for a trial."""
         _give_back(cycle, row, self._plugins["reserve"])
+
+    def devices(self, cycle: Cycle, row: int) -> Devices | None:
+        """Return the GPUs that a Reserve plugin chooses on a node; None = no plugin does.
+
+        Reserve is tried and taken back; plugins that choose GPUs and do nothing else are spared it.
+        """
+        if not self._choosers:
+            return None
+        if self._only_choose:
+            for plugin in self._choosers:
+                plugin.reserve(cycle, row)
+        else:
+            state = cycle.state
+            mark = state.mark()
+            try:
+                if self.try_reserve(cycle, row) is None:
+                    self.give_back(cycle, row)
+            finally:
+                state.undo(mark)
+        return cycle.memo("devices", _nothing)
 
     def reserve(self, pod: Pod, row: int, state: ClusterState) -> Refusal | None:
         """Run Reserve for a pod that has been assumed on a node, and keep its cycle."""
@@ -141,6 +166,14 @@ class BindingPoints:
     def _cycle(self, pod: Pod, state: ClusterState) -> Cycle:
         held = self._holding.get(pod.row)
         return Cycle(state, pod.pod_class, pod) if held is None else held
+
+
+def _of(plugin: Any, package: str) -> bool:
+    return type(plugin).__module__.startswith(package)
+
+
+def _nothing() -> None:
+    return None
 
 
 def _give_back(cycle: Cycle, row: int, plugins: Sequence[Any]) -> None:

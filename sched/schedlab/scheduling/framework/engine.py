@@ -139,6 +139,7 @@ class Outlook:
         self._blocked = NOTHING_BLOCKED
         self._alone: list[int] = []
         self._message: tuple[tuple[int, ...], str] = ((), "")
+        self._verdicts: tuple[tuple[int, ...], Evaluation] | None = None
         self._changes = -1
         self._selector: LabelSelector | None = None
         filters = parts.profile.filters
@@ -157,7 +158,8 @@ class Outlook:
             state.terms.epoch,
         )
         about = state.carried.about(self.pod)
-        if mark != self._mark or about is not self._about or self._reselected():
+        reselected = self._reselected()  # noted whatever else has changed
+        if reselected or mark != self._mark or about is not self._about:
             self._build(visits)
             # building may have asked for columns, which can move others
             self._mark = (*mark[:4], state.carried.epoch, state.terms.epoch)
@@ -376,6 +378,9 @@ class Outlook:
         profile, nodes = self._parts.profile, self._state.nodes
         if not self._kept_whole or self.domains is not None or self._fit < 0 or rivals(cycle):
             return evaluate_filters(profile, cycle)
+        now = (nodes.usage.count, *self._mark)
+        if self._verdicts is not None and self._verdicts[0] == now:
+            return self._verdicts[1]
         self.node.refresh(nodes)
         verdicts = self.static.verdicts
         rows = np.flatnonzero(nodes.present[: nodes.size]).astype(np.int64)
@@ -389,7 +394,9 @@ class Outlook:
             if depends_on(plugin) is not Depends.STATIC and plugin.name not in asked
         ]
         skipped.remove(profile.filters[self._fit].name)
-        return Evaluation(rows, by, codes, rows[by == -1], skip_filter=skipped)
+        found = Evaluation(rows, by, codes, rows[by == -1], skip_filter=skipped)
+        self._verdicts = (now, found)
+        return found
 
     def message(self, pod: Pod) -> str:
         """Return why a pod of the class fits nowhere, in kube-scheduler's words."""

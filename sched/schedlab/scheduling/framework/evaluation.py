@@ -29,6 +29,7 @@ from schedlab.scheduling.framework.interface import (
 )
 from schedlab.scheduling.framework.profiles import Profile
 
+SMALL = 4096
 PREFILTER = -2
 """In `Evaluation.rejected_by`: a PreFilter's set of nodes leaves the node out."""
 
@@ -91,8 +92,8 @@ class Evaluation:
         if self.rejection is not None:
             counts.update({words: len(self.rows) for words in self.rejection[1].reasons})
         else:
-            for by in np.unique(self.rejected_by).tolist():
-                at = np.flatnonzero(self.rejected_by == by)
+            for by in (_distinct(self.rejected_by - PREFILTER)[0] + PREFILTER).tolist():
+                at = (self.rejected_by == by).nonzero()[0]
                 if by >= 0:
                     _count_reasons(counts, filters[by], cycle, self.rows[at], self.codes[at])
                 elif by == PREFILTER:
@@ -112,9 +113,19 @@ def _count_reasons(
             counts.update(dict.fromkeys(plugin.reasons(cycle, row, code), 1))
         return
     row = int(rows[0])
-    for code, number in Counter(codes.tolist()).items():
+    found, numbers = _distinct(codes)
+    for code, number in zip(found.tolist(), numbers.tolist(), strict=True):
         for reason in plugin.reasons(cycle, row, code):
             counts[reason] += number
+
+
+def _distinct(values: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Return the distinct values of an array, and how often each is there."""
+    if len(values) and not 0 <= values.min() <= values.max() < SMALL:
+        return np.unique_counts(values)
+    numbers = np.bincount(values)
+    found = numbers.nonzero()[0]
+    return found, numbers[found]
 
 
 def evaluate(profile: Profile, cycle: Cycle) -> Evaluation:

@@ -10,7 +10,7 @@ plugin of one's own is named by the path to it, as ``path/to/file.py:Class`` or
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
@@ -51,7 +51,7 @@ PREPARED: Final[Mapping[str, tuple[str, ...]]] = {
 
 @dataclass(frozen=True)
 class Profile:
-    """One profile of the framework; `Profile.default` is kube-scheduler's.
+    """One profile of the framework; `Profile.default` is kube-scheduler's, and a bit more.
 
     Attributes
     ----------
@@ -76,8 +76,14 @@ class Profile:
 
     @classmethod
     def default(cls) -> Profile:
-        """Return kube-scheduler's default profile, complete."""
-        return _profile(ProfileConfig(), "profiles[0]", 0, None)
+        """Return kube-scheduler's default profile, complete, with GpuShare beside it.
+
+        Upstream has no such plugin: a cluster whose pods share GPUs runs its vendor's. It concerns
+        no other pods, and a configuration has to name it.
+        """
+        upstreams = _profile(ProfileConfig(), "profiles[0]", 0, None)
+        shares = make_plugin("GpuShare", Arguments(), "profiles[0]")
+        return replace(upstreams, filters=(*upstreams.filters, shares))
 
     def plugins(self, point: str) -> tuple[Any, ...]:
         """Return the plugins that take part in an extension point (a method name), in order."""
