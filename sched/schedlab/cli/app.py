@@ -22,6 +22,7 @@ from schedlab.cli import (
     results,
     run,
     solve,
+    study,
     train,
     validate,
 )
@@ -106,6 +107,12 @@ _add(
     "Experiments",
     "train experiments/train-gpu.yaml --data traces/openb --jobs 2",
     "train my.yaml --out results/mine --resume",
+)
+_add(
+    study.study,
+    "study",
+    "Experiments",
+    "study experiments/priority-matters.yaml --seeds 2 --time-limit 1s",
 )
 _add(project.init, "init", "Experiments", "init my-study")
 _add(results.compare, "compare", "Results", "compare results/quickstart --metric wait_p99")
