@@ -7,7 +7,8 @@ import pandas as pd
 import pytest
 
 from schedlab.errors import InputError
-from schedlab.experiment.results import KINDS, load
+from schedlab.experiment.kinds import KINDS
+from schedlab.experiment.results import load
 from schedlab.experiment.run import run_plan
 
 

@@ -58,6 +58,8 @@ def run(
         settings.append(Setting("seeds", _seeds(seeds), "--seeds"))
     plan = make_plan(experiment, settings)
     root = out_ or Path("results") / plan.experiment.name
+    if plan.left_out:
+        note(f"left out, as their traces are not there: {', '.join(plan.left_out)}")
     if dry_run:
         _say_plan(plan, root)
         return
@@ -134,13 +136,21 @@ def show_comparison(results: Results, metrics: list[str] | None = None) -> None:
 
 
 def _write_pictures(results: Results, root: Path) -> None:
-    written = [results.report(root / "report.html")]
+    from schedlab.experiment.kinds import OF_ALL, WRITTEN
+
+    written = results.report(root / "report.html")
+    several = results.runs["scenario"].nunique() > 1
     for scenario in dict.fromkeys(results.runs["scenario"]):
-        several = results.runs["scenario"].nunique() > 1
         folder = root / "plots" / (scenario.replace("/", "_") if several else "")
-        folder.mkdir(parents=True, exist_ok=True)
-        for kind in ("utilization", "wait", "waterfall"):
-            path = folder / f"{kind}.png"
-            results.figure(kind, scenario=scenario).savefig(path, dpi=150, bbox_inches="tight")
-            written.append(path)
-    note(f"report: {written[0]}; plots: {root / 'plots'}")
+        for kind in results.plots or WRITTEN:
+            if kind not in OF_ALL:
+                _draw(results, kind, folder / f"{kind}.png", scenario)
+    for kind in results.plots:
+        if kind in OF_ALL:
+            _draw(results, kind, root / "plots" / f"{kind}.png", None)
+    note(f"report: {written}; plots: {root / 'plots'}")
+
+
+def _draw(results: Results, kind: str, path: Path, scenario: str | None) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    results.figure(kind, scenario=scenario).savefig(path, dpi=150, bbox_inches="tight")

@@ -35,7 +35,7 @@ from schedlab.workload.stream import Cluster, Workload
 SCHEDULER_NAME: Final = "default-scheduler"
 """The ``schedulerName`` under which the compared scheduler stands in the cluster."""
 _PATH_TO_CLASS: Final = re.compile(r"[\w./-]+:[A-Za-z_]\w*")
-_NOT_OF_A_RUN: Final = ("description", "metrics", "baseline")
+_NOT_OF_A_RUN: Final = ("description", "metrics", "baseline", "plots", "missing_traces")
 
 
 @dataclass(frozen=True)
@@ -129,15 +129,25 @@ def input_files(scenario: Scenario) -> dict[str, Path]:
     found: dict[str, Path] = {}
     experiment, bases = with_data(scenario), scenario.bases
     plain = experiment.dump()
-    for part, base in ((name, bases.get(name, bases[""])) for name in ("cluster", "workload")):
-        openb = (plain[part]["trace"] or {}).get("openb", {})
-        for name in (openb.get("nodes"), openb.get("pods")):
-            if name is not None:
-                found[f"openb/{name}"] = openb_file(openb.get("data"), name, base)
-        found |= _named_files(plain[part], base)
+    found |= trace_files(scenario)
+    for part in ("cluster", "workload"):
+        found |= _named_files(plain[part], bases.get(part, bases[""]))
     for scheduler in plain["schedulers"]:
         found |= _named_files(scheduler["options"], bases[""])
     return {name: path for name, path in found.items() if path.is_file()}
+
+
+def trace_files(scenario: Scenario) -> dict[str, Path]:
+    """Return the files of public traces that a scenario replays, there or not."""
+    found: dict[str, Path] = {}
+    experiment, bases = with_data(scenario), scenario.bases
+    for part, key in (("cluster", "nodes"), ("workload", "pods")):
+        spec: ClusterSpec | WorkloadSpec = getattr(experiment, part)
+        if spec.trace is not None:
+            openb, name = spec.trace.openb, getattr(spec.trace.openb, key)
+            base = bases.get(part, bases[""])
+            found[f"openb/{name}"] = openb_file(openb.data, name, base)
+    return found
 
 
 def order_files(scenario: Scenario, seed: int) -> dict[str, Path]:

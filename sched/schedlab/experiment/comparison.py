@@ -299,4 +299,5 @@ def nothing_scarce(runs: pd.DataFrame) -> bool:
     if not len(runs) or not {"attempts_per_pod", "pending_at_end"} <= set(runs.columns):
         return False
     once = runs["attempts_per_pod"].isna() | (runs["attempts_per_pod"] == 1.0)
-    return bool(once.all() and (runs["pending_at_end"] == 0).all())
+    waited = runs["pending_at_end"] + runs.get("pods_dropped", 0)
+    return bool(once.all() and (waited == 0).all())

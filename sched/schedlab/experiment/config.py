@@ -14,7 +14,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
-from typing import Annotated, Any, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import (
     BaseModel,
@@ -30,6 +30,7 @@ from pydantic import (
 from schedlab.api.yaml_loader import load_documents
 from schedlab.controlplane.config import ControlPlaneConfig
 from schedlab.errors import InputError
+from schedlab.experiment.kinds import KINDS
 from schedlab.record.metrics import find_metric
 from schedlab.units import MINUTE, parse_duration_us
 from schedlab.workload.model import DurationUs, Spec, input_error, unknown_key
@@ -140,6 +141,11 @@ class Experiment(Spec):
         What the comparison shows; a choice of the usual ones where absent.
     baseline : str, optional
         The scheduler that others are compared to; the first one where absent.
+    plots : list of str
+        Kinds of plots that are written with the results and stand in the report; a choice of the
+        usual ones where absent.
+    missing_traces : {"error", "leave_out"}
+        Whether scenarios whose trace files are not there are an error, or left out and named.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
@@ -182,6 +188,8 @@ class Experiment(Spec):
     )
     metrics: tuple[str, ...] = ()
     baseline: str | None = None
+    plots: tuple[str, ...] = ()
+    missing_traces: Literal["error", "leave_out"] = "error"
 
     @model_validator(mode="before")
     @classmethod
@@ -214,6 +222,9 @@ class Experiment(Spec):
                 raise InputError(
                     f"metrics[{i}]", found=metric, expected=error.expected, hint=error.hint
                 ) from None
+        for i, kind in enumerate(self.plots):
+            if kind not in KINDS:
+                raise InputError(f"plots[{i}]", found=kind, expected=f"one of {', '.join(KINDS)}")
         return self
 
     def dump(self) -> dict[str, Any]:

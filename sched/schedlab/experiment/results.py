@@ -14,6 +14,7 @@ import yaml
 
 from schedlab.errors import InputError
 from schedlab.experiment.comparison import compare_runs, remarks
+from schedlab.experiment.kinds import DEMAND, KINDS, OF_ALL, WAITS
 from schedlab.record.rundir import RunDir, RunKey, Runs, find_runs
 
 if TYPE_CHECKING:
@@ -24,28 +25,6 @@ if TYPE_CHECKING:
 
 INDEX: Final = "experiment.yaml"
 """File at the root of an experiment's results: what was asked, and which runs belong to it."""
-KINDS: Final[dict[str, str]] = {
-    "utilization": "requested / allocatable of a resource over time",
-    "queue": "pods waiting over time",
-    "heatmap": "requested / allocatable of each node over time, for one run",
-    "wait": "share of pods bound within a time",
-    "startup": "share of pods ready within a time",
-    "waterfall": "the stages of a pod, one after the other",
-    "stages": "median, p90 and p99 of each stage",
-    "differences": "paired differences to the baseline with their intervals",
-    "gpu-allocation": "GPUs allocated against what pods have asked for (figure 9a of FGD's paper)",
-    "gpu-fragments": "GPU fragmentation against what pods have asked for (figure 7a)",
-    "gpu-fragment-rate": "the same as a share of what is free (figure 7b)",
-    "gpu-bars": "GPUs allocated at 130 % demand, a group of bars per scenario (figures 11 to 14)",
-}
-"""The kinds of plots."""
-_WAITS: Final = {"wait": "bound_us", "startup": "ready_us"}
-_DEMAND_PLOTS: Final = {
-    "gpu-allocation": "allocated",
-    "gpu-fragments": "fragmented",
-    "gpu-fragment-rate": "fragmented_of_idle",
-    "gpu-bars": "",
-}
 
 
 class Results:
@@ -59,6 +38,8 @@ class Results:
         What `compare` shows unless told otherwise; empty = the usual ones.
     baseline : str or None
         The scheduler that others are compared to; None = the first one.
+    plots : tuple of str
+        Kinds of plots that its report shows; empty = the usual ones.
     remakes : dict of Path to callable
         What makes a run again, by its directory, where that is known (see `explain`).
     """
@@ -70,6 +51,7 @@ class Results:
         name: str = "",
         metrics: Sequence[str] = (),
         baseline: str | None = None,
+        plots: Sequence[str] = (),
         remakes: Mapping[Path, Remake] | None = None,
     ) -> None:
         self._runs = Runs(runs)
@@ -77,6 +59,8 @@ class Results:
         self.name = name
         self.metrics = tuple(metrics)
         self.baseline = baseline
+        self.plots = tuple(plots)
+        self._curves: dict[str, pd.DataFrame] = {}
 
     def removing(self, folder: Path) -> Results:
         """Return these results; *folder* is removed when nobody needs them any more."""
@@ -222,8 +206,8 @@ class Results:
 
         if kind not in KINDS:
             raise InputError("kind", found=kind, expected=f"one of {', '.join(KINDS)}")
-        if kind in _DEMAND_PLOTS:
-            return self._demand_plot(kind, scenario, ax)
+        if kind in DEMAND or kind in OF_ALL:
+            return self._gpu_plot(kind, scenario, ax)
         name = self._one(scenario)
 
         def of(frame: pd.DataFrame) -> pd.DataFrame:
@@ -233,8 +217,8 @@ class Results:
             return plots.utilization(of(self.samples), resource, ax=ax)
         if kind == "queue":
             return plots.queue_length(of(self.samples), ax=ax)
-        if kind in _WAITS:
-            return plots.latency_cdf(of(self.pods), "created_us", _WAITS[kind], ax=ax)
+        if kind in WAITS:
+            return plots.latency_cdf(of(self.pods), "created_us", WAITS[kind], ax=ax)
         if kind == "waterfall":
             return stages.stage_waterfall(of(self.pods), ax=ax)
         if kind == "stages":
@@ -251,17 +235,19 @@ class Results:
             name=f"{run.key.scheduler}, seed {run.key.seed}",
         )
 
-    def _demand_plot(self, kind: str, scenario: str | None, ax: Axes | None) -> Axes:
+    def _gpu_plot(self, kind: str, scenario: str | None, ax: Axes | None) -> Axes:
         from schedlab.report import gpu
 
-        if kind == "gpu-bars":
+        if kind in OF_ALL:
             shown = self.runs
             if scenario is not None:
                 shown = shown[shown["scenario"] == self._one(scenario)]
             return gpu.demand_bars(shown, ax=ax)
         name = self._one(scenario)
-        runs = [run for run in self.directories if run.key.scenario == name]
-        return gpu.demand_plot(gpu.demand_curves(runs), _DEMAND_PLOTS[kind], ax=ax)
+        if name not in self._curves:
+            runs = [run for run in self.directories if run.key.scenario == name]
+            self._curves[name] = gpu.demand_curves(runs)
+        return gpu.demand_plot(self._curves[name], DEMAND[kind], ax=ax)
 
     def figure(self, kind: str = "utilization", **options: Any) -> Figure:
         """Return the whole figure of a plot; see `plot`. Utilization shows each resource."""
@@ -345,11 +331,25 @@ class Results:
             path,
             title=self.name or "schedlab",
             comparison=self.compare(),
-            pods=self.pods,
-            nodes=self.nodes,
+            pods=pd.DataFrame() if self.plots else self.pods,
+            nodes=pd.DataFrame() if self.plots else self.nodes,
             notes=self.notes,
             manifests=[run.manifest for run in self.directories],
+            figures=self._figures() if self.plots else None,
         )
+
+    def _figures(self) -> dict[str, list[tuple[str, Figure]]]:
+        """Return the experiment's own choice of plots by scenario; those of all come first."""
+        scenarios = list(dict.fromkeys(self.runs["scenario"].astype(str)))
+        found: dict[str, list[tuple[str, Figure]]] = {name: [] for name in scenarios}
+        for kind in self.plots:
+            if kind in OF_ALL:
+                found[scenarios[0]].append((KINDS[kind], self.figure(kind)))
+        for name in scenarios:
+            for kind in self.plots:
+                if kind not in OF_ALL:
+                    found[name].append((KINDS[kind], self.figure(kind, scenario=name)))
+        return found
 
     def _one(self, scenario: str | None) -> str:
         known = list(dict.fromkeys(self.runs["scenario"].astype(str)))
@@ -427,6 +427,7 @@ def _load_one(root: Path, runs: Sequence[RunDir]) -> Results:
         name=about.get("name", names[0]),
         metrics=about.get("metrics") or (),
         baseline=about.get("baseline"),
+        plots=about.get("plots") or (),
     )
 
 

@@ -27,6 +27,7 @@ from schedlab.experiment.build import (
     build_scheduler,
     run_specs,
     scenario_of,
+    trace_files,
 )
 from schedlab.experiment.config import Experiment, Source, read_source
 from schedlab.experiment.interrupts import interrupts_held
@@ -58,11 +59,14 @@ class Plan:
         The points of its matrix.
     runs : tuple of RunSpec
         By scenario, then seed, then scheduler.
+    left_out : tuple of str
+        Scenarios whose traces are not there, where the experiment says to go on without them.
     """
 
     source: Source
     scenarios: tuple[Scenario, ...]
     runs: tuple[RunSpec, ...]
+    left_out: tuple[str, ...] = ()
 
     @property
     def experiment(self) -> Experiment:
@@ -106,7 +110,7 @@ def make_plan(
         With file, field, what was found and what is expected.
     """
     source = read_source(what)
-    found = scenarios(source, settings, cwd)
+    found, left_out = _with_traces(scenarios(source, settings, cwd))
     runs: list[RunSpec] = []
     for scenario in found:
         try:
@@ -115,7 +119,23 @@ def make_plan(
         except InputError as error:
             raise located(error, source, settings) from None
         runs += run_specs(scenario)
-    return Plan(source, tuple(found), tuple(runs))
+    return Plan(source, tuple(found), tuple(runs), left_out)
+
+
+def _with_traces(every: list[Scenario]) -> tuple[list[Scenario], tuple[str, ...]]:
+    """Return the scenarios to run, and the names of those to leave out as their traces lack.
+
+    Where all of them lack, none is left out, so that the error says what is missing.
+    """
+    missing = [
+        scenario.experiment.missing_traces == "leave_out"
+        and not all(path.is_file() for path in trace_files(scenario).values())
+        for scenario in every
+    ]
+    if all(missing):
+        return every, ()
+    kept = [scenario for scenario, lacks in zip(every, missing, strict=True) if not lacks]
+    return kept, tuple(s.name for s, lacks in zip(every, missing, strict=True) if lacks)
 
 
 def check(plan: Plan) -> list[str]:
@@ -225,6 +245,7 @@ def run_plan(
         "description": experiment.description,
         "metrics": list(experiment.metrics),
         "baseline": experiment.baseline or experiment.schedulers[0].name,
+        "plots": list(experiment.plots),
     }
     write_index(root, about, [(spec.key, spec.run_id) for spec in plan.runs])
     finished = _there(plan, root) if resume else {}
@@ -256,6 +277,7 @@ def run_plan(
         name=experiment.name,
         metrics=experiment.metrics,
         baseline=experiment.baseline,
+        plots=experiment.plots,
         remakes={run.path: partial(remake_spec, plan.runs[row]) for row, run in finished.items()},
     )
 

@@ -14,6 +14,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.ticker import PercentFormatter
+from scipy.stats import t as student
 
 from schedlab.cluster.devices import GPU_MILLI
 from schedlab.record.arrivals import arrival_curve, binned
@@ -138,7 +139,7 @@ def demand_bars(
     Returns
     -------
     Axes
-        A bar is the mean over seeds, a whisker its 95 % interval (normal). Bars start at the
+        A bar is the mean over seeds, a whisker its 95 % interval (Student's). Bars start at the
         largest multiple of 10 % that leaves room below the smallest of them.
     """
     scenarios = list(dict.fromkeys(runs["scenario"].astype(str))) if len(runs) else []
@@ -151,7 +152,9 @@ def demand_bars(
     style = style or SeriesStyle(names)
     grouped = runs.groupby(["scheduler", "scenario"])[metric]
     mean: pd.Series = grouped.mean()
-    half: pd.Series = 1.96 * grouped.std(ddof=1) / np.sqrt(grouped.count())
+    count = grouped.count()
+    factor = student.ppf(0.975, np.maximum(count - 1, 1))
+    half = pd.Series(factor, count.index) * grouped.std(ddof=1) / np.sqrt(count)
     width = 0.84 / len(names)
     for i, name in enumerate(names):
         keys = pd.MultiIndex.from_product([[name], scenarios])
@@ -168,7 +171,7 @@ def demand_bars(
     ax.set_xticks(range(len(scenarios)), [text.removesuffix(".csv") for text in short])
     if len(scenarios) > 6:
         ax.tick_params(axis="x", labelrotation=35)
-    seeds = int(grouped.count().max())
+    seeds = int(count.max())
     note = f"mean of {seeds} seeds; whisker: its 95 % interval" if seeds > 1 else ""
     title(ax, _bar_title(metric), note)
     labels(ax, "", "share of all GPUs")

@@ -12,7 +12,7 @@ from __future__ import annotations
 import io
 import os
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -68,6 +68,7 @@ def write_report(
     metrics: Sequence[str] | None = None,
     notes: Sequence[str] = (),
     manifests: Sequence[Mapping[str, Any]] = (),
+    figures: Mapping[str, Sequence[tuple[str, Figure]]] | None = None,
 ) -> Path:
     """Write the report of one experiment as one HTML file, atomically.
 
@@ -87,6 +88,8 @@ def write_report(
         What a reader has to know, shown first.
     manifests : sequence of mapping
         The manifests of the runs.
+    figures : mapping of str to sequence of (str, Figure), optional
+        Figures with their headings by scenario, instead of those drawn from *pods* and *nodes*.
 
     Returns
     -------
@@ -94,7 +97,7 @@ def write_report(
     """
     target = Path(path)
     target.parent.mkdir(parents=True, exist_ok=True)
-    sections = list(_sections(comparison, pods, nodes, metrics, manifests))
+    sections = list(_sections(comparison, pods, nodes, metrics, manifests, figures))
     shown = list(
         dict.fromkeys(name for s in sections for grid in _grids(s) for name in grid.metrics)
     )
@@ -153,6 +156,7 @@ def _sections(
     nodes: pd.DataFrame,
     metrics: Sequence[str] | None,
     manifests: Sequence[Mapping[str, Any]],
+    figures: Mapping[str, Sequence[tuple[str, Figure]]] | None,
 ) -> Iterator[Section]:
     scenarios = list(dict.fromkeys(map(str, pods["scenario"]))) if len(pods) else []
     scenarios = scenarios or list(dict.fromkeys(map(str, comparison.get("scenario", [])))) or [""]
@@ -166,7 +170,11 @@ def _sections(
             for manifest in manifests
             if str(manifest["scenario"]) == scenario
         }
-        drawn = _plots(compared, _of(pods, scenario), _of(nodes, scenario), metrics, ends)
+        drawn: Iterable[tuple[str, Axes | Figure]]
+        if figures is None:
+            drawn = _plots(compared, _of(pods, scenario), _of(nodes, scenario), metrics, ends)
+        else:
+            drawn = figures.get(scenario, ())
         yield Section(
             scenario if len(scenarios) > 1 else "",
             means[0] if means else None,
