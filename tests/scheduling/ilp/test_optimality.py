@@ -96,7 +96,7 @@ def solved(problem, objective, solver="auto"):
     return result, tuple(where)
 
 
-@pytest.mark.parametrize("solver", ["auto", "cp-sat"])
+@pytest.mark.parametrize("solver", ["auto", "cp-sat", "highs"])
 @pytest.mark.parametrize("objective", ["placed", "placed+disruption", "placed,evictions,nodes"])
 @settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
 @given(problem=problems())

@@ -30,14 +30,11 @@ class MathOpt:
         The model; conditional rows get a big constant.
     solver : {"highs", "glop", "pdlp"}
         HiGHS solves with integers, the others the relaxation without.
-    workers : int
-        Threads; 0 = the solver's choice.
     """
 
-    def __init__(self, linear: LinearModel, *, solver: str = "highs", workers: int = 1) -> None:
+    def __init__(self, linear: LinearModel, *, solver: str = "highs") -> None:
         self.name = solver
         self._type = _SOLVERS[solver]
-        self._workers = workers
         self._model = mathopt.Model()
         integer = solver == "highs"
         self._columns = [
@@ -73,8 +70,6 @@ class MathOpt:
             is_maximize=goal.maximize,
         )
         parameters = mathopt.SolveParameters(time_limit=datetime.timedelta(seconds=seconds))
-        if self._workers:
-            parameters.threads = self._workers
         if self.name == "highs":
             parameters.relative_gap_tolerance = 0.0
             parameters.absolute_gap_tolerance = 0.5

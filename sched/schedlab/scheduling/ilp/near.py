@@ -99,25 +99,27 @@ class _Places:
         first = self._first.get(place)
         if first is not None:
             columns, ones = [*columns, first], [*ones, 1]
-        for other in self._nodes:
-            if other != place and other[0] in waiting and self._shares(other, inside):
-                columns.append(self._source(place, other))
-                ones.append(1)
+        for other, nodes in self._nodes.items():
+            shared = [n for n in nodes if n in inside]
+            if other != place and other[0] in waiting and shared:
+                there = form.flag(other[0], shared)
+                if there >= 0:
+                    columns.append(self._source(place, other, there))
+                    ones.append(1)
         linear.row(columns, ones, low=1, when=(self._flag[place], 1))
         if first is not None:  # in the end the first pod, too, has company or is alone at all
             lonely = self._lonely[place[0]]
             columns, ones = form.total(near.meant, inside)
             linear.row([*columns, lonely], [*ones, 1], low=2, when=(first, 1))
 
-    def _shares(self, place: Place, inside: Sequence[int]) -> bool:
-        """Return whether all nodes of a place lie inside a domain."""
-        return set(self._nodes[place]) <= set(inside)
+    def _source(self, place: Place, other: Place, there: int) -> int:
+        """Return a flag: *other* has something new where *there* says, earlier than *place*.
 
-    def _source(self, place: Place, other: Place) -> int:
-        """Return a flag: *other* has something new, earlier than *place*."""
+        Whatever comes to a place may follow its first pod at once.
+        """
         linear = self._form.linear
         source = linear.flag()
-        linear.row([source, self._flag[other]], [1, -1], high=0)
+        linear.row([source, there], [1, -1], high=0)
         ranks = [self._rank[place], self._rank[other]]
         linear.row(ranks, [1, -1], low=1, when=(source, 1))
         return source

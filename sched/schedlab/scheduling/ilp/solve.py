@@ -128,17 +128,17 @@ def make_backend(solver: str, form: Formulation, limits: Limits) -> Backend:
         return CpSat(form.linear, workers=limits.workers, seed=limits.seed)
     from schedlab.scheduling.ilp.mathopt import MathOpt
 
-    return MathOpt(form.linear, solver=solver, workers=limits.workers)
+    return MathOpt(form.linear, solver=solver)
 
 
 def _share(model: AssignmentModel, steps: Sequence[Step], done: int, budget: TimeBudget) -> float:
-    """Return the time of the next level: none is kept for what can't but be zero."""
+    """Return the time of the next level: little is kept for what can't but be zero."""
     still = not model.running.any()
     weights = [
-        PLACED_SHARE if step.name == "placed" else 0 if still and step.name in DISPLACING else 1
+        PLACED_SHARE if step.name == "placed" else 0.05 if still and step.name in DISPLACING else 1
         for step in steps[done:]
     ]
-    return budget.left * weights[0] / max(sum(weights), 1)
+    return budget.left * weights[0] / sum(weights)
 
 
 def _search(
