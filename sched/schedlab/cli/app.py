@@ -17,6 +17,7 @@ from schedlab.cli import (
     bench,
     catalogue,
     decide,
+    export,
     pods,
     project,
     results,
@@ -117,6 +118,12 @@ _add(
 _add(project.init, "init", "Experiments", "init my-study")
 _add(results.compare, "compare", "Results", "compare results/quickstart --metric wait_p99")
 _add(results.report, "report", "Results", "report results/quickstart")
+_add(
+    export.export_decisions,
+    "export-decisions",
+    "Results",
+    "export-decisions results/quickstart/scenario=default/scheduler=best-fit/seed=0",
+)
 _add(
     results.plot,
     "plot",
