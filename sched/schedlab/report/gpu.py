@@ -154,7 +154,7 @@ def demand_bars(
     mean: pd.Series = grouped.mean()
     count = grouped.count()
     factor = student.ppf(0.975, np.maximum(count - 1, 1))
-    half = pd.Series(factor, count.index) * grouped.std(ddof=1) / np.sqrt(count)
+    half: pd.Series = pd.Series(factor, count.index) * grouped.std(ddof=1) / np.sqrt(count)
     width = 0.84 / len(names)
     for i, name in enumerate(names):
         keys = pd.MultiIndex.from_product([[name], scenarios])
