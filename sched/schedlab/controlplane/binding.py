@@ -193,7 +193,7 @@ class Bindings:
 
     def _write(self, held: _Held, found: ApiObject) -> None:
         def answered(stored: Stored | None) -> None:
-            if stored is None and self._held.get(held.pod.row) is held:
+            if stored is None and self._unready.get(held.pod.row) is held:
                 self._fail(held, None)  # somebody else has written it meanwhile
 
         sent = self._bucket.take(self._calendar.now_us)

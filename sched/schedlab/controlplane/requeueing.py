@@ -104,9 +104,8 @@ class Requeueing:
         now_us: int,
         *,
         alone: bool = False,
-        preempts: bool = False,
     ) -> None:
-        """Let a pod wait for what may help it, unless that has happened meanwhile.
+        """Let a pod wait for what may help it.
 
         Parameters
         ----------
@@ -118,13 +117,8 @@ class Requeueing:
             Simulated time.
         alone : bool, default False
             A node is kept for it: it is not like others of its class.
-        preempts : bool, default False
-            Room is just being made for it: what happened before is no help.
         """
         hints = self._register(pod, rejected_by)
-        if not preempts and self._missed is not None and self._came_too_late(pod, hints):
-            self._queue.back_off(pod.row, now_us)
-            return
         lane = self._queue.park(pod.row, now_us, alone=alone)
         if self._hints.get(lane) is hints:
             return
@@ -135,8 +129,11 @@ class Requeueing:
         if POD_ADD in hints or ANY in hints:
             self._hear_pods()
 
-    def _came_too_late(self, pod: Pod, hints: Hints) -> bool:
+    def overtaken(self, pod: Pod, rejected_by: frozenset[str] | None) -> bool:
         """Return whether something happened while a pod was decided on that may help it."""
+        if not self._missed and not self._created:
+            return False
+        hints = self._register(pod, rejected_by)
         events = list(self._missed or ())
         if ANY in hints or PENDING_ADD in hints:
             classes = (self._pods.class_of(row) for row in self._created)

@@ -200,12 +200,17 @@ class SchedulerComponent:
         if pod in self.queue:
             self._requeueing.release(pod)
             self.queue.leave(pod, self._calendar.now_us)
-        elif node < 0 and not self._bindings.drop(pod):
-            self._gone.add(pod)  # being decided on, or its binding is on the way
+        elif node < 0 and not self._bindings.drop(pod) and self._is_under_way(pod):
+            self._gone.add(pod)
         if self.state.nominated:
             self._nominations.drop(pod)
         self._cache.free(pod)
         self._bindings.settle()
+
+    def _is_under_way(self, pod: int) -> bool:
+        """Return whether a pod is being decided on, or its binding has been sent."""
+        batch = () if self._in_flight is None else self._in_flight[0]
+        return pod in self.state.node_of or any(other.row == pod for other in batch)
 
     def _happened(self, event: ClusterEvent) -> None:
         """Try again what may have been helped."""
@@ -317,6 +322,7 @@ class SchedulerComponent:
             row, verdict = pod.row, int(placement.verdict[i])
             if row in self._gone:
                 self._gone.discard(row)
+                self.queue.leave(row, now)  # others may have waited for what becomes of it
                 continue
             node, reason = placement.node[i], placement.reason[i]
             if verdict == PLACED:
@@ -350,19 +356,22 @@ class SchedulerComponent:
             self.queue.leave(row, now)
             return int(Verdict.DROP), -1
         else:
+            by = placement.rejected_by.get(index)
+            overtaken = self._requeueing.overtaken(pod, by)
             if node >= 0:
                 self._nominations.put(pod, node)
             elif index in placement.withdrawn:
                 self._nominations.drop(row)
-            self._park(pod, placement.rejected_by.get(index), preempts=node >= 0)
+            if overtaken:
+                self.queue.back_off(row, now)
+            else:
+                self._park(pod, by)
         return (NOMINATED if node >= 0 else int(verdict)), node
 
-    def _park(
-        self, pod: Pod, rejected_by: frozenset[str] | None, *, preempts: bool = False
-    ) -> None:
+    def _park(self, pod: Pod, rejected_by: frozenset[str] | None) -> None:
         """Let a pod wait for what may help it."""
         now, alone = self._calendar.now_us, pod.row in self.state.nominated
-        self._requeueing.park(pod, rejected_by, now, alone=alone, preempts=preempts)
+        self._requeueing.park(pod, rejected_by, now, alone=alone)
         self._calendar.post_background(now + self._flush_us, Priority.QUEUE, self._flush_id)
 
     def _number_of(self, pod: Pod) -> int:

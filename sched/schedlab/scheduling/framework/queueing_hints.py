@@ -16,8 +16,9 @@ such an event can help (upstream's EventsToRegister and QueueingHintFn)::
 
 Where upstream looks at the event alone, the cluster is looked at too if that tells more: a pod that
 goes helps with resources only if there is room then, be it after preemption. And where upstream
-would leave a pod to the flush after five minutes (a namespace is labelled, a Service selects other
-pods), it is tried here when that happens.
+would leave a pod to the flush after five minutes, it is tried here when something happens: a
+namespace is labelled, a Service selects other pods, or what stood in the way of preemption, which
+may be another plugin's matter than those that rejected the pod as things were.
 
 A user's plugin has a method ``queueing_hint(event, pod_class, state) -> bool``. Without it every
 event may help, unless the plugin declares that it depends on the node alone: then a change of that
@@ -101,6 +102,8 @@ class QueueingHints:
             The cluster.
         """
         names = self._filters if rejected_by is None else rejected_by
+        if self._may_preempt(pod.pod_class, state):  # others may be in the way of preemption
+            names = names | self._filters
         key = (pod.pod_class.id, names)
         found = self._known.get(key)
         if found is None:
@@ -113,6 +116,12 @@ class QueueingHints:
                 self._known[key] = found
         return found
 
+    def _may_preempt(self, pod: PodClass, state: ClusterState) -> bool:
+        """Return whether there may be pods that those of a class could preempt at all."""
+        if not self._preempts or pod.priority <= self._least.of(state):
+            return False
+        return pod.spec.preemption_policy != "Never"
+
     def _varies(self, pod: PodClass, names: frozenset[str]) -> bool:
         """Return whether hints are not the same for every pod of a class at any time."""
         if any(volume.ephemeral is not None for volume in pod.spec.volumes):
@@ -122,12 +131,13 @@ class QueueingHints:
 
     def _registered(self, name: str, pod: Pod, state: ClusterState) -> Registered:
         plugin, pod_class = self._plugins.get(name), pod.pod_class
-
-        def may_preempt() -> bool:
-            never = pod_class.spec.preemption_policy == "Never"
-            return self._preempts and not never and pod_class.priority > self._least.of(state)
-
-        waiting = Waiting(plugin, pod_class, pod.name.rpartition("/")[2], state, may_preempt)
+        waiting = Waiting(
+            plugin,
+            pod_class,
+            pod.name.rpartition("/")[2],
+            state,
+            lambda: self._may_preempt(pod_class, state),
+        )
         own = getattr(plugin, "queueing_hint", None)
         if own is not None:
             return {ANY: lambda event: bool(own(event, pod_class, state))}
