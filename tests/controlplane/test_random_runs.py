@@ -151,9 +151,8 @@ def run_of(work, nodes, config, scheduler):
             f"for {pods.duration_us[i] / s} s, deleted at {pods.delete_us[i] / s} s"
         )
     for write in work.objects:
-        note(
-            f"{write.time_us / s} s: {write.object.spec.replicas} of {told(write.object.spec.template)}"
-        )
+        spec = write.object.spec
+        note(f"{write.time_us / s} s: {spec.replicas} of {told(spec.template)}")
     made = [
         small_node(f"n{i}", cpu=cpu * 500, labels={ZONE: zone})
         for i, (zone, cpu) in enumerate(nodes)
