@@ -187,11 +187,11 @@ def _prepared(training: Training, source: Source, jobs: int) -> _Setup:
 
 def _start(training: Training, source: Source) -> Model:
     spec = training.model
-    if spec.from_ is None:
+    if spec.start_from is None:
         return Model.of(spec.start, spec.levels)
     if spec.start:
-        raise InputError("model.start", found=dict(spec.start), expected="nothing beside from")
-    return load_model(source.base / spec.from_)
+        raise InputError("model.start", found=dict(spec.start), expected="nothing beside start_from")
+    return load_model(source.base / spec.start_from)
 
 
 def _tasks(

@@ -13,7 +13,7 @@ from schedlab.experiment.config import ExperimentName, Source, read_mapping, rea
 from schedlab.experiment.matrix import Scenario, scenarios
 from schedlab.workload.model import Positive, Spec, input_error
 
-Objective = Literal["gpu_allocation", "pods_placed", "mean_wait"]
+Objective = Literal["gpu_allocation", "gpu_allocation_from_90", "pods_placed", "mean_wait"]
 Method = Literal["policy-search", "look-ahead", "ilp"]
 
 
@@ -55,7 +55,7 @@ class ModelSpec(Spec):
         Steps of a value to 1 that training starts with.
     start : mapping of str to float
         Weights by feature.
-    from_ : str, optional (``from``)
+    start_from : str, optional
         The file of a linear model to start from instead.
     """
 
@@ -63,7 +63,7 @@ class ModelSpec(Spec):
     by_kind: bool = True
     levels: Annotated[float, Field(gt=0)] = 25.0
     start: Mapping[str, float] = Field(default_factory=dict)
-    from_: str | None = Field(default=None, alias="from")
+    start_from: str | None = None
 
 
 class SearchSpec(Spec):
@@ -120,8 +120,8 @@ class Training(Spec):
         Directory of the traces, as in an experiment.
     method : {"policy-search", "look-ahead", "ilp"}
         How weights are found.
-    objective : {"gpu_allocation", "pods_placed", "mean_wait"}
-        What is made large.
+    objective : str
+        What is made large; see `schedlab.scheduling.learned.objectives`.
     training, validation : list of ProblemSet
         Disjoint by name; weights are fitted on the first and chosen by the second.
     model : ModelSpec

@@ -172,6 +172,8 @@ def follow(
     placed = np.flatnonzero(node >= 0)
     for number, pod in enumerate(placed.tolist()):
         ask, row = int(problem.ask[pod]), int(node[pod])
+        if not kernels.feasible(row, problem.asks[ask], problem.accepts[ask], columns):
+            continue  # the teacher counts GPUs as a pool, of which two halves make a whole
         if number % every == 0:
             features, rows, _ = features_at(problem, columns, ask, model)
             drawn = draws.generator(pod).permutation(np.flatnonzero(rows != row))[:others]

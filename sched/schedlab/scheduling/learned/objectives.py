@@ -29,6 +29,22 @@ def gpu_allocation(problem: Problem, placed: Placed) -> float:
     return float(used[arrived >= arrived[-1] - LAST].mean())
 
 
+def gpu_allocation_from_90(problem: Problem, placed: Placed) -> float:
+    """Return the mean allocation, in percent, over arrivals from 90 % of demand to the end.
+
+    A policy that is good at the end alone may have refused large pods on the way there.
+    """
+    total = 1000.0 * float(problem.columns[5].sum())
+    if not total or not len(problem.ask):
+        return 0.0
+    milli = problem.gpu_milli
+    arrived = np.cumsum(milli) / total * 100
+    used = np.cumsum(np.where(placed.node >= 0, milli, 0)) / total * 100
+    late = arrived >= min(90.0, arrived[-1] - LAST)
+    share = milli[late] / max(1, int(milli[late].sum()))  # by demand, not by number of pods
+    return float((used[late] * share).sum())
+
+
 def pods_placed(problem: Problem, placed: Placed) -> float:
     """Return the share of the pods that were ever placed, in percent."""
     return 100.0 * float((placed.node >= 0).mean()) if len(placed.node) else 0.0
@@ -45,6 +61,7 @@ def mean_wait(problem: Problem, placed: Placed) -> float:
 
 OBJECTIVES: Final[dict[str, Callable[[Problem, Placed], float]]] = {
     "gpu_allocation": gpu_allocation,
+    "gpu_allocation_from_90": gpu_allocation_from_90,
     "pods_placed": pods_placed,
     "mean_wait": mean_wait,
 }

@@ -22,8 +22,8 @@ class Learned(KubeScheduler):
         See `score.LearnedScore`.
     coverage : float, default 0.95
         See there.
-    tie_break : {"random", "first"}, default "random"
-        Among nodes of equal value.
+    tie_break : {"first", "random"}, default "first"
+        Among nodes of equal value; models are trained with "first", which fills nodes up.
     """
 
     def __init__(
@@ -31,7 +31,7 @@ class Learned(KubeScheduler):
         model: str | Path | Model = AUTO,
         *,
         coverage: float = 0.95,
-        tie_break: str = "random",
+        tie_break: str = "first",
     ) -> None:
         default = Profile.default()
         scorer = LearnedScore(model, coverage=coverage)
