@@ -123,7 +123,9 @@ def test_training_may_start_from_a_model(tmp_path):
         pytest.param({"model": {"hiden": 1}}, "hiden", id="key"),
         pytest.param({"validation": document()["training"]}, "each once", id="not disjoint"),
         pytest.param(
-            {"model": {"start_from": "x.npz", "start": {"room": 1}}}, "nothing beside start_from", id="starts"
+            {"model": {"start_from": "x.npz", "start": {"room": 1}}},
+            "nothing beside start_from",
+            id="starts",
         ),
     ],
 )

@@ -190,7 +190,8 @@ def _start(training: Training, source: Source) -> Model:
     if spec.start_from is None:
         return Model.of(spec.start, spec.levels)
     if spec.start:
-        raise InputError("model.start", found=dict(spec.start), expected="nothing beside start_from")
+        start = dict(spec.start)
+        raise InputError("model.start", found=start, expected="nothing beside start_from")
     return load_model(source.base / spec.start_from)
 
 

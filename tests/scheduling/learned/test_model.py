@@ -119,7 +119,7 @@ def test_a_missing_file_is_refused(tmp_path):
 
 
 def test_an_unknown_name_is_refused():
-    with pytest.raises(InputError, match="expected a file.npz, or one of"):
+    with pytest.raises(InputError, match=r"expected a file\.npz, or one of"):
         load_model("gpuu")
 
 
