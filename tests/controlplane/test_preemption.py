@@ -14,6 +14,8 @@ from schedlab.api.objects import (
     PodDisruptionBudgetSpec,
     PriorityClass,
 )
+from schedlab.record.metrics import summarise
+from schedlab.record.tables import to_frames
 from schedlab.scheduling.kube_scheduler import KubeScheduler
 from schedlab.testing.runs import (
     checked,
@@ -51,6 +53,8 @@ def test_a_preemptor_takes_the_node_when_its_victim_is_gone():
     assert seconds(record, "bound_us") == [0.0, 1.0, 8.0]
     assert texts(record, "verdict", "decisions") == ["placed", "placed", "nominated", "placed"]
     assert texts(record, "node", "decisions")[2:] == ["n1", "n1"]
+    values = summarise(to_frames(record), {"end_us": record.end_us})
+    assert (values["pods_preempted"], values["preemption_attempts"]) == (1, 1)
 
 
 def test_the_grace_period_is_the_limit():

@@ -85,6 +85,7 @@ MEAN_CPU = 429_450 / 960_000
         pytest.param("pods_deleted", 1, id="deleted"),
         pytest.param("pods_evicted", 1, id="evicted"),
         pytest.param("pods_preempted", 1, id="preempted"),
+        pytest.param("preemption_attempts", 0, id="nobody is nominated"),
         pytest.param("pods_rejected", 1, id="rejected"),
         pytest.param("pods_dropped", 0, id="dropped"),
         pytest.param("pending_at_end", 1, id="pending"),

@@ -112,6 +112,8 @@ def way_of(run: RunDir, pod: pd.Series) -> list[Step]:
     for row in attempts_of(run, pod).to_dict("records"):
         if row["verdict"] != "placed":
             what = f"attempt {row['attempt']}: {row['verdict']}: {row['reason']}"
+            if row["verdict"] == "nominated":
+                what = f"attempt {row['attempt']}: room is made on {row['node']}: {row['reason']}"
             steps.append(Step(int(row["time_us"]), "scheduler", what))
     return sorted(steps, key=lambda step: step.time_us)
 

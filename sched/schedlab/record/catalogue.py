@@ -284,6 +284,13 @@ def _count_metrics() -> Iterable[Metric]:
         yield count(f"pods_{outcome}", text, direction, partial(_outcome, outcome=outcome))
     yield count("pods_preempted", "evicted pods that made room for others", "lower", _preempted)
     yield count(
+        "preemption_attempts",
+        "scheduling attempts that ended in evicting others, the pod being nominated for their node",
+        "",
+        lambda run: float((run.decisions["verdict"] == "nominated").sum()),
+        "",
+    )
+    yield count(
         "waits_cut",
         "pods of the window never bound (pending at the end, or deleted or evicted before)",
         "lower",

@@ -112,8 +112,14 @@ DECISIONS: tuple[Column, ...] = (
     Column("pod", "string", "", "namespace/name"),
     Column("attempt", "int32", "", "1 for the first attempt"),
     Column("scheduler_name", "string", "", "spec.schedulerName that it serves"),
-    Column("verdict", "string", "", "placed, unschedulable, deferred, waiting, dropped, stale"),
-    Column("node", "string", "", "chosen node; null when none"),
+    Column(
+        "verdict",
+        "string",
+        "",
+        "placed, unschedulable, deferred, dropped, stale, waiting (for permission to be bound),"
+        " nominated (for a node on which others are evicted to make room)",
+    ),
+    Column("node", "string", "", "chosen node, or the one it is nominated for; null when none"),
     Column("feasible_nodes", "int32", "nodes", "nodes that passed all filters; -1 = not counted"),
     Column("reason", "string", "", "kube-scheduler's FailedScheduling message; empty when placed"),
     Column("decision_us", "int64", "us", "simulated time that the decision took"),
