@@ -384,9 +384,11 @@ class Outlook:
         self.node.refresh(nodes)
         verdicts = self.static.verdicts
         rows = np.flatnonzero(nodes.present[: nodes.size]).astype(np.int64)
-        by, codes = verdicts.plugin[rows].astype(np.int64), verdicts.code[rows]
-        short = (by < 0) & (self.node.codes[rows] != 0)
-        by[short], codes[short] = self._fit, self.node.codes[rows][short]
+        every = slice(None) if len(rows) == nodes.size else rows  # a slice costs no copy
+        lacking = self.node.codes[every]
+        short = verdicts.ok[every] & (lacking != 0)
+        by = np.where(short, self._fit, verdicts.plugin[every].astype(np.int64))
+        codes = np.where(short, lacking, verdicts.code[every])
         asked = self.answers.reject(rows, by, codes)
         skipped = [
             plugin.name
