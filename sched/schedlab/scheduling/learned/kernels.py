@@ -30,6 +30,8 @@ CPU_LEFT, GPU_LEFT, MEMORY_LEFT, DEVICE_LEFT, DOMINANT_LEFT = 19, 20, 21, 22, 23
 CPU_SHARE_LEFT, MEMORY_SHARE_LEFT = 24, 25
 NOT_FEASIBLE = -(1 << 62)
 LIMIT = float(1 << 40)
+CENTRE = 1 << 40
+CPU, MEMORY = 0, 1
 
 
 @compiled
@@ -46,16 +48,21 @@ def kind_of(milli: Any, gpus: Any) -> Any:
 def _room(cpu: Any, free: Any, count: Any, model: Any, mix: Any) -> Any:
     """Return how many GPUs' worth of each typical pod would fit, weighted by their share."""
     cpus, millis, counts, shares, accepts = mix
+    idle = 0
+    for d in range(count):  # most GPUs are idle or full: only the others need a division each
+        if free[d] == WHOLE:
+            idle += 1
     room = 0.0
     for m in range(len(cpus)):
         milli = millis[m]
         if milli == 0 or not accepts[m, model]:
             continue
-        slots = 0
+        slots = idle * (WHOLE // milli)
         for d in range(count):
-            slots += free[d] // milli
+            if milli <= free[d] < WHOLE:
+                slots += free[d] // milli
         slots = slots // counts[m]
-        if cpus[m] > 0:
+        if cpus[m] > 0 and slots > 0:
             slots = min(slots, cpu // cpus[m])
         room += shares[m] * slots * milli * counts[m]
     return room / WHOLE
@@ -364,3 +371,44 @@ def score_rows(
             )
             values[k] = to_level(value, model[4])
             devices[k] = device
+
+
+@compiled
+def follow(
+    changed: Any, allocatable: Any, requested: Any, columns: Any, mix: Any, ratio: Any, before: Any
+) -> Any:
+    """Take in what is left on the nodes that *changed*, and what they are worth."""
+    for k in range(len(changed)):
+        n = changed[k]
+        columns[1][n] = allocatable[CPU, n] - requested[CPU, n]
+        columns[3][n] = allocatable[MEMORY, n] - requested[MEMORY, n]
+    refresh_potentials(changed, columns, mix, ratio, before)
+
+
+@compiled
+def plugin_scores(
+    changed: Any,
+    rows: Any,
+    pod: Any,
+    models: Any,
+    allocatable: Any,
+    requested: Any,
+    columns: Any,
+    before: Any,
+    mix: Any,
+    ratio: Any,
+    largest: Any,
+    model: Any,
+) -> Any:
+    """Take in what *changed*, then return scores of *rows*: `CENTRE` plus steps; 0 = no room.
+
+    One call for both: what it costs to enter compiled code is more than one node's work.
+    """
+    follow(changed, allocatable, requested, columns, mix, ratio, before)
+    values = np.zeros(len(rows), np.int64)
+    devices = np.zeros(len(rows), np.int64)
+    score_rows(rows, pod, models, columns, before, mix, ratio, largest, model, values, devices)
+    for k in range(len(rows)):
+        feasible_here = values[k] != NOT_FEASIBLE
+        values[k] = min(max(CENTRE + values[k], 0), 2 * CENTRE) if feasible_here else 0
+    return values

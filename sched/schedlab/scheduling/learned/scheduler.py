@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 from schedlab.scheduling.framework.profiles import Profile
-from schedlab.scheduling.gpu.gpu_share import GpuShare
 from schedlab.scheduling.kube_scheduler import KubeScheduler
 from schedlab.scheduling.learned.model import Model
 from schedlab.scheduling.learned.score import AUTO, LearnedScore
@@ -33,15 +33,10 @@ class Learned(KubeScheduler):
         coverage: float = 0.95,
         tie_break: str = "first",
     ) -> None:
-        default = Profile.default()
-        scorer = LearnedScore(model, coverage=coverage)
-        others = dict(default.others or {})
+        default, scorer = Profile.default(), LearnedScore(model, coverage=coverage)
+        others = {**(default.others or {}), "pre_score": ()}
         others["reserve"] = (*others.get("reserve", ()), scorer)
-        profile = Profile(
-            default.scheduler_name,
-            (*default.filters, GpuShare()),
-            ((scorer, 1),),
-            100,
-            others,
+        profile = replace(
+            default, scores=((scorer, 1),), percentage_of_nodes_to_score=100, others=others
         )
         super().__init__(profile, tie_break=tie_break)

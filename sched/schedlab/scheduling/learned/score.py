@@ -29,8 +29,9 @@ from schedlab.scheduling.learned.features import (
 )
 from schedlab.scheduling.learned.model import Model, load_model
 
-CENTRE: Final = 1 << 40
+CENTRE: Final = kernels.CENTRE
 """The score of a value of 0; scores must not be negative."""
+NONE: Final = np.zeros(0, np.int32)
 GPU_MODEL, RESOURCE_MODEL = "gpu", "resources"
 """The models that come with the package: for clusters with GPUs, and without."""
 AUTO: Final = "auto"
@@ -74,8 +75,7 @@ class LearnedScore:
 
     def score(self, cycle: Cycle, rows: Rows) -> Scores:
         """Return `CENTRE` plus the model's value in steps; 0 where resources or GPUs lack."""
-        values, _ = self._follow(cycle).values(cycle, rows)
-        return np.where(values == kernels.NOT_FEASIBLE, 0, CENTRE + values).clip(0, 2 * CENTRE)
+        return self._follow(cycle).scores(cycle, rows)
 
     def reserve(self, cycle: Cycle, row: int) -> Rejection | None:
         """Choose the GPU of a share: the one that the model values most."""
@@ -105,7 +105,6 @@ class LearnedScore:
                 model = load_model(GPU_MODEL if state.nodes.devices.width else RESOURCE_MODEL)
             typical = TypicalPods.counted(state.mix or {(0, 0, 0, ""): 1}, self.coverage)
             self._followed = Followed(state, typical, model)
-        self._followed.refresh()
         return self._followed
 
 
@@ -126,6 +125,8 @@ class Followed:
         nodes = state.nodes
         self.state = state
         self.model = model
+        self._weights = model.weights
+        self._requests: dict[int, tuple[NDArray[np.int64], NDArray[np.bool_]]] = {}
         self._shape = self._shape_of(state)
         self._columns: Columns = columns_of(nodes)
         self._known: Known = (
@@ -151,22 +152,51 @@ class Followed:
             or self._attributes != state.nodes.attributes.count
         )
 
-    def refresh(self) -> None:
-        """Take in what has changed."""
+    def _changed(self) -> NDArray[np.int32]:
+        """Return the rows that changed since this was asked last."""
+        usage, size = self.state.nodes.usage, self.state.nodes.size
+        seen, self._seen = self._seen, usage.count
+        if seen == usage.count:
+            return NONE
+        rows = usage.since(seen) if seen >= 0 else None
+        if rows is None or len(rows) > size:
+            return np.arange(size, dtype=np.int32)
+        return rows
+
+    def scores(self, cycle: Cycle, rows: Rows) -> Scores:
+        """Return `LearnedScore.score`."""
         nodes = self.state.nodes
-        if self._seen == nodes.usage.count:
-            return
-        rows = nodes.usage.since(self._seen) if self._seen >= 0 else None
-        if rows is None or len(rows) > nodes.size:
-            rows = np.arange(nodes.size, dtype=np.int32)
-        self._seen = nodes.usage.count
-        self._columns[1][rows] = nodes.allocatable[CPU, rows] - nodes.requested[CPU, rows]
-        self._columns[3][rows] = nodes.allocatable[MEMORY, rows] - nodes.requested[MEMORY, rows]
+        pod, models = self._asked(cycle)
+        scores: Scores = kernels.plugin_scores(
+            self._changed(),
+            rows,
+            pod,
+            models,
+            nodes.allocatable,
+            nodes.requested,
+            self._columns,
+            self._before,
+            *self._known,
+            self._weights,
+        )
+        return scores
+
+    def _refresh(self) -> None:
+        nodes = self.state.nodes
         mix, ratio, _ = self._known
-        kernels.refresh_potentials(rows, self._columns, mix, ratio, self._before)
+        kernels.follow(
+            self._changed(),
+            nodes.allocatable,
+            nodes.requested,
+            self._columns,
+            mix,
+            ratio,
+            self._before,
+        )
 
     def values(self, cycle: Cycle, rows: Rows) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         """Return the model's values in steps, and the GPU of a share, both int64 [rows]."""
+        self._refresh()
         values, devices = np.zeros(len(rows), np.int64), np.zeros(len(rows), np.int64)
         pod, models = self._asked(cycle)
         kernels.score_rows(
@@ -176,7 +206,7 @@ class Followed:
             self._columns,
             self._before,
             *self._known,
-            self.model.weights,
+            self._weights,
             values,
             devices,
         )
@@ -184,6 +214,7 @@ class Followed:
 
     def features(self, cycle: Cycle, rows: Rows) -> NDArray[np.float64]:
         """Return the features, float64 [F, rows]; see `LearnedScore.features`."""
+        self._refresh()
         values, devices = np.zeros(len(rows), np.int64), np.zeros(len(rows), np.int64)
         out = np.zeros((kernels.FEATURES, len(rows)), np.float64)
         pod, models = self._asked(cycle)
@@ -194,7 +225,7 @@ class Followed:
             self._columns,
             self._before,
             *self._known,
-            self.model.weights,
+            self._weights,
             values,
             devices,
             out,
@@ -203,9 +234,13 @@ class Followed:
 
     def _asked(self, cycle: Cycle) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
         pod = cycle.pod_class
-        asked = dict(pod.requests)
-        devices = pod.devices
-        milli, gpus = (0, 0) if devices is None else (devices.milli, devices.count)
-        request = np.array([asked.get(CPU, 0), asked.get(MEMORY, 0), milli, gpus], np.int64)
-        wanted = () if devices is None else devices.models
-        return request, accepted(tuple(self.state.nodes.devices.models), wanted)
+        found = self._requests.get(pod.id)
+        if found is None:
+            asked = dict(pod.requests)
+            devices = pod.devices
+            milli, gpus = (0, 0) if devices is None else (devices.milli, devices.count)
+            request = np.array([asked.get(CPU, 0), asked.get(MEMORY, 0), milli, gpus], np.int64)
+            wanted = () if devices is None else devices.models
+            found = request, accepted(tuple(self.state.nodes.devices.models), wanted)
+            self._requests[pod.id] = found
+        return found
