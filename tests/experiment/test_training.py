@@ -12,7 +12,7 @@ from schedlab.cli.app import app
 from schedlab.errors import InputError
 from schedlab.experiment.problems import problem_of
 from schedlab.experiment.rl_specs import CLUSTER, WORKLOAD
-from schedlab.experiment.training import solved, train
+from schedlab.experiment.training import _prepared, solved, train
 from schedlab.experiment.training_config import read_training
 from schedlab.rng import Draws
 from schedlab.scheduling.learned.model import load_model
@@ -171,6 +171,17 @@ def test_pods_with_equal_requests_share_one_row():
     assert len(problem.asks) == len({tuple(row) for row in problem.asks.tolist()})
     assert len(problem.asks) < len(problem.ask)
     assert problem.gpu_milli.sum() == (problem.asks[problem.ask, 2:].prod(1)).sum()
+
+
+def test_sets_count_by_their_weight(tmp_path):
+    part = document()["training"][0]
+    sets = [
+        {**part, "name": "a", "seeds": [1, 2, 3], "weight": 1},
+        {**part, "name": "c", "seeds": [4], "weight": 3},
+    ]
+    training, source = read_training(written(tmp_path, training=sets))
+    tasks = _prepared(training, source, 1).tasks
+    assert [task.weight for task in tasks] == [1 / 3, 1 / 3, 1 / 3, 3.0]
 
 
 def test_the_command(tmp_path):

@@ -67,6 +67,8 @@ class Task:
         One of `learned.objectives.OBJECTIVES`.
     inputs : tuple of (Cluster, Workload)
         What the problem was made from.
+    weight : float
+        How much it counts beside the others.
     base : float
         Objective of the model that training starts with.
     """
@@ -75,6 +77,7 @@ class Task:
     problem: Problem
     objective: str
     inputs: tuple[Cluster, Workload]
+    weight: float = 1.0
     base: float = 0.0
 
     def value(self, model: Model) -> float:
@@ -166,14 +169,15 @@ class _Setup:
     jobs: int
 
     def gains(self, models: Sequence[Model], tasks: list[Task]) -> Vector:
-        """Return the mean gain of each model over the tasks."""
+        """Return the weighted mean gain of each model over the tasks."""
         work = [(model, task) for model in models for task in tasks]
         if self.jobs == 1:
             found = [task.gain(model) for model, task in work]
         else:  # the replay lets go of the interpreter's lock
             parallel = joblib.Parallel(n_jobs=self.jobs, prefer="threads")
             found = parallel(joblib.delayed(task.gain)(model) for model, task in work)
-        means: Vector = np.array(found, np.float64).reshape(len(models), -1).mean(1)
+        gains = np.array(found, np.float64).reshape(len(models), -1)
+        means: Vector = np.average(gains, axis=1, weights=[task.weight for task in tasks])
         return means
 
 
@@ -198,15 +202,17 @@ def _start(training: Training, source: Source) -> Model:
 def _tasks(
     entries: Sequence[ProblemSet], training: Training, source: Source, start: Model
 ) -> list[Task]:
-    found = []
+    found: list[Task] = []
     for entry in entries:
         objective = entry.objective or training.objective
-        for scenario in scenarios_of(entry, training, source):
-            for seed in scenario.experiment.seeds:
-                inputs = build_scenario(scenario, seed)
-                name = f"{entry.name}/{scenario.name}/{seed}"
-                task = Task(name, problem_of(*inputs), objective, inputs)
-                found.append(replace(task, base=task.value(start)))
+        made = [
+            Task(f"{entry.name}/{scenario.name}/{seed}", problem_of(*inputs), objective, inputs)
+            for scenario in scenarios_of(entry, training, source)
+            for seed in scenario.experiment.seeds
+            for inputs in [build_scenario(scenario, seed)]
+        ]
+        weight = entry.weight / len(made)
+        found += [replace(task, weight=weight, base=task.value(start)) for task in made]
     return found
 
 

@@ -32,6 +32,8 @@ class ProblemSet(Spec):
         Specs, or files that hold them.
     matrix : mapping
         Axes over both, as in an experiment.
+    weight : float
+        How much the mean over these problems counts beside other sets.
     """
 
     name: ExperimentName
@@ -40,6 +42,7 @@ class ProblemSet(Spec):
     cluster: Mapping[str, Any] | str
     workload: Mapping[str, Any] | str
     matrix: Mapping[str, tuple[Any, ...]] = Field(default_factory=dict)
+    weight: Annotated[float, Field(gt=0)] = 1.0
 
 
 class ModelSpec(Spec):
