@@ -19,6 +19,7 @@ from schedlab.api.objects import (
 )
 from schedlab.rng import Draws
 from schedlab.scheduling.base import PodBatch
+from schedlab.scheduling.framework import class_cache
 from schedlab.scheduling.framework.evaluation import evaluate
 from schedlab.scheduling.framework.interface import Cycle
 from schedlab.scheduling.framework.profiles import Profile
@@ -219,3 +220,32 @@ def test_random_ties_are_among_the_best(share):
         state.add_pod(row, pod.pod_class, node)
     assert len(chosen) > 20
     assert np.array(sorted(chosen)).min() >= 0
+
+
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(
+    seed=st.integers(0, 20),
+    kinds=st.lists(pods(), min_size=1, max_size=3),
+    script=st.lists(
+        st.tuples(st.integers(0, 2), st.sampled_from([50, 90, 400, 650, 900])),
+        min_size=6,
+        max_size=30,
+    ),
+    kept=st.sampled_from([1, 2, 1024]),
+)
+def test_what_is_kept_or_spare_changes_no_decision(seed, kinds, script, kept):
+    """Classes differ in requests within a form, few or none of them are kept: all the same."""
+    state = cluster(seed, 130)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(class_cache, "MOST", kept)
+        patch.setattr(class_cache, "LEAST", kept)
+        engine = KubeScheduler(PROFILE, percentage_of_nodes_to_score=100)
+        forgetful = KubeScheduler(PROFILE, percentage_of_nodes_to_score=100, cached=False)
+        draws, view = Draws(seed), ClusterView(state)
+        for row, (which, cpu) in enumerate(script):
+            app, spec, _, port = kinds[which % len(kinds)]
+            pod = pending(class_of(state, app, spec, cpu, port), row)
+            placement = engine.schedule(PodBatch([pod]), view, draws)
+            assert placement.node == forgetful.schedule(PodBatch([pod]), view, draws).node
+            if placement.node[0] >= 0:
+                state.add_pod(row, pod.pod_class, placement.node[0])

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from schedlab.api.objects import PodSpec, PodStatus
 from schedlab.api.requests import nonzero_requests, pod_requests
 from schedlab.cluster.devices import GPU_MILLI, DeviceRequest, device_request
-from schedlab.cluster.vocabulary import ResourceNames
+from schedlab.cluster.vocabulary import ResourceNames, Vocabulary
 from schedlab.errors import InputError
 
 UNIQUE_LABELS = frozenset(
@@ -33,6 +33,14 @@ UNIQUE_LABELS = frozenset(
 """Labels that controllers give to each pod or Job alone: they part classes only where a selector
 mentions them (see `ClassTable.mention`)."""
 
+
+AMOUNTS: Final[Any] = {
+    "resources": True,
+    "overhead": True,
+    "containers": {"__all__": {"resources"}},
+    "init_containers": {"__all__": {"resources"}},
+}
+"""Fields of a pod spec that say how much its pods ask for."""
 
 ANY_ADDRESS = "0.0.0.0"
 """Stands for all addresses of a node."""
@@ -83,6 +91,8 @@ class PodClass:
         Ports that its pods take on their node, without repetition.
     devices : DeviceRequest, optional
         GPUs, or the share of one, that its pods hold.
+    form : int
+        The same for classes that differ in nothing but what their containers ask for.
     """
 
     id: int
@@ -96,6 +106,7 @@ class PodClass:
     scored: tuple[int, int]
     host_ports: tuple[HostPort, ...]
     devices: DeviceRequest | None = None
+    form: int = -1
 
     def request_vector(self, resources: int) -> NDArray[np.int64]:
         """Return the request as a dense int64 array of shape [*resources*]."""
@@ -119,6 +130,7 @@ class ClassTable:
     _classes: list[PodClass] = field(default_factory=list)
     _by_key: dict[tuple[object, ...], PodClass] = field(default_factory=dict)
     _specs: dict[int, tuple[PodSpec, str]] = field(default_factory=dict)
+    _forms: Vocabulary[tuple[object, ...]] = field(default_factory=Vocabulary)
     _mentioned: set[str] = field(default_factory=set)
     _left_out: set[str] = field(default_factory=set)
 
@@ -167,6 +179,7 @@ class ClassTable:
             if devices is not None:
                 amounts[GPU_MILLI] = devices.total
             requests = tuple((self.resources.add(name), n) for name, n in amounts.items() if n)
+            bare = spec.model_dump_json(exclude=AMOUNTS)
             known = PodClass(
                 len(self._classes),
                 namespace,
@@ -179,6 +192,7 @@ class ClassTable:
                 nonzero_requests(spec, pod_level=False),
                 host_ports(spec),
                 devices,
+                self._forms.add((namespace, priority, bare, key[3], owner, devices)),
             )
             self._classes.append(known)
             self._by_key[key] = known

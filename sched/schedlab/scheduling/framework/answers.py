@@ -174,7 +174,7 @@ class Answers:
             self._raw[plugin.name][rows] = plugin.score(cycle, rows)
         return rows
 
-    def fold(self, rows: Rows, node: NodePart, codes: Codes, scores: Scores) -> None:
+    def fold(self, rows: NDArray[np.integer], node: NodePart, codes: Codes, scores: Scores) -> None:
         """Fill *codes* and *scores* [N] at *rows* with what is kept and what resources say."""
         verdicts, sums = node.codes[rows], node.scores[rows]
         for kept in self._codes.values():

@@ -9,7 +9,7 @@ that memory does not grow with classes x nodes.
 from __future__ import annotations
 
 from collections import Counter, OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
@@ -25,6 +25,8 @@ BUDGET_BYTES = 256 << 20
 """Memory that one kind of cache may take."""
 MOST = 1024
 """Values that it keeps at most: memory that is used again costs less than fresh memory."""
+LEAST = 16
+"""Values that it keeps at least, however large the cluster is."""
 
 
 @dataclass(slots=True)
@@ -121,6 +123,17 @@ class Cursor:
             return np.arange(nodes.size, dtype=np.int32)
         return rows
 
+    def changed_usage_of_two(
+        self, other: Cursor, nodes: NodeColumns
+    ) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
+        """Return `changed_usage` of this cursor and of another, which mostly go side by side."""
+        side_by_side = self.usage == other.usage
+        rows = self.changed_usage(nodes)
+        if side_by_side:
+            other.usage = self.usage
+            return rows, rows
+        return rows, other.changed_usage(nodes)
+
 
 C = TypeVar("C")
 
@@ -134,13 +147,14 @@ class LeastRecent(Generic[C]):
         What one value takes, to keep within `BUDGET_BYTES`.
     """
 
-    __slots__ = ("_limit", "_values")
+    __slots__ = ("_asked", "_limit", "_values")
 
     def __init__(self, bytes_each: int) -> None:
-        self._values: OrderedDict[tuple[object, ...], C] = OrderedDict()
-        self._limit = max(16, min(MOST, BUDGET_BYTES // bytes_each))
+        self._values: OrderedDict[Hashable, C] = OrderedDict()
+        self._asked: OrderedDict[Hashable, None] = OrderedDict()
+        self._limit = max(LEAST, min(MOST, BUDGET_BYTES // bytes_each))
 
-    def get(self, key: tuple[object, ...], make: Callable[[], C]) -> C:
+    def get(self, key: Hashable, make: Callable[[], C]) -> C:
         """Return the value under *key*, made where there is none."""
         found = self._values.get(key)
         if found is None:
@@ -150,6 +164,26 @@ class LeastRecent(Generic[C]):
         else:
             self._values.move_to_end(key)
         return found
+
+    def again(self, key: Hashable, make: Callable[[bool], C]) -> C:
+        """Return the value under *key*, which is kept only where it was asked for lately.
+
+        *make* is told whether it is.
+        """
+        found = self._values.get(key)
+        if found is not None:
+            self._values.move_to_end(key)
+            return found
+        if key in self._asked:
+            del self._asked[key]
+            return self.get(key, lambda: make(True))
+        if len(self._asked) >= MOST:
+            self._asked.popitem(last=False)
+        self._asked[key] = None
+        return make(False)
+
+    def __contains__(self, key: Hashable) -> bool:
+        return key in self._values
 
     def __len__(self) -> int:
         return len(self._values)
@@ -180,7 +214,7 @@ class ClassCaches(Generic[C]):
         cache = self._caches.get(pod.id)
         if cache is None:
             limit = min(MOST, BUDGET_BYTES // max(1, state.nodes.size * self._bytes_per_node))
-            limit = max(16, limit)
+            limit = max(LEAST, limit)
             while len(self._caches) >= limit:
                 self._caches.popitem(last=False)
             cache = self._caches[pod.id] = self._make(pod, state)

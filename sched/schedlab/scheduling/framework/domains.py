@@ -10,10 +10,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from schedlab.cluster.compiled import compiled
 from schedlab.cluster.nodes import HOSTNAME as HOSTNAME_LABEL
 from schedlab.cluster.nodes import Domains, NodeColumns
 from schedlab.scheduling.framework.choice import (
@@ -161,6 +163,18 @@ def _domains(entry: DomainEntry, nodes: NodeColumns) -> Domains:
         return found
     rows = np.arange(nodes.size, dtype=np.int32)
     return Domains(np.where(found.of >= 0, rows, np.int32(-1)), np.ones(nodes.size, np.int64))
+
+
+@compiled
+def block_rows(rows: Any, alone: Any, doms: Any, counts: Any, blocked: Any) -> None:
+    """Note which of *rows* the entries *alone* reject, whose domains are single nodes."""
+    for k in range(len(rows)):
+        n = rows[k]
+        blocked[n] = False
+        for e in alone:
+            d = doms[e, n]
+            if d >= 0 and counts[e, d] > 0:
+                blocked[n] = True
 
 
 def keeps_single_nodes(entry: DomainEntry, nodes: NodeColumns) -> bool:

@@ -24,6 +24,10 @@ The methods, all optional::
     post_bind(cycle, row) -> None
     queueing_hint(event, pod_class, state) -> bool        may a change help a pod that I rejected?
 
+With an attribute ``ignores_requests = True`` a plugin says that its filter and score don't follow
+from what containers ask for, so that its answers hold for all classes of one form. The plugins of
+kube-scheduler, but for those of resources, are known not to.
+
 Pods that a Permit plugin holds back are in ``cycle.state.waiting``, for whoever is to let them go.
 """
 

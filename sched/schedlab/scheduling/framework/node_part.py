@@ -7,6 +7,7 @@ share one `NodePart`, whatever their labels, tolerations and selectors.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,8 +15,9 @@ from numpy.typing import NDArray
 from schedlab.cluster.classes import PodClass
 from schedlab.cluster.nodes import NodeColumns
 from schedlab.cluster.state import ClusterState
+from schedlab.cluster.vocabulary import CPU, MEMORY
 from schedlab.scheduling.framework.class_cache import Cursor
-from schedlab.scheduling.framework.interface import Cycle, Rows
+from schedlab.scheduling.framework.interface import Rows
 from schedlab.scheduling.framework.kernels import LEAST, MOST, RATIO, refresh_kube
 from schedlab.scheduling.framework.profiles import Profile
 from schedlab.scheduling.plugins.node_resources import scored_list
@@ -26,6 +28,7 @@ from schedlab.scheduling.plugins.node_resources_fit import SHAPE_FACTOR, NodeRes
 
 _STRATEGY = {"LeastAllocated": LEAST, "MostAllocated": MOST, "RequestedToCapacityRatio": RATIO}
 BYTES_PER_NODE = 16
+Plan = tuple[NDArray[np.int64], NDArray[np.int64]]
 NO_ROWS: Rows = np.zeros(0, np.int64)
 
 
@@ -39,8 +42,8 @@ class NodePart:
 
     Parameters
     ----------
-    profile : Profile
-        Whether and how these plugins take part.
+    plans : Plans
+        Of the profile.
     pod : PodClass
         A class that asks for it.
     state : ClusterState
@@ -53,29 +56,42 @@ class NodePart:
     scores : int64 array of shape [N]
         Sum of the weighted scores; they need no normalising.
     plan : tuple of (int64 array, int64 array of shape [2, 1 + K])
-        What the class asks for, as `kernels.refresh_kube` and `choice.charge` take it.
+        What the class asks for, as `kernels.refresh_kube` and `runs.charge` take it.
+    cursor : Cursor
+        How far they have followed the usage of the nodes.
     """
 
-    __slots__ = ("_cursor", "_cycle", "_profile", "codes", "plan", "scores")
+    __slots__ = ("_planned", "_plans", "_pod", "codes", "cursor", "plan", "scores")
 
-    def __init__(self, profile: Profile, pod: PodClass, state: ClusterState) -> None:
-        self._profile = profile
-        self._cycle = Cycle(state, pod)
-        self._cursor = Cursor()
+    def __init__(self, plans: Plans, pod: PodClass, state: ClusterState) -> None:
+        self._plans = plans
+        self._pod = pod
+        self.cursor = Cursor()
         self.codes = self.scores = NO_ROWS
+        self._planned = False
+        self.resize(state.nodes)
+
+    def turn_to(self, pod: PodClass, state: ClusterState) -> None:
+        """Let it be the part of another class from now on, in the same memory."""
+        self._pod = pod
+        self.cursor.usage = -1
+        self._planned = False
         self.resize(state.nodes)
 
     def resize(self, nodes: NodeColumns) -> None:
         """Make room for new nodes and resources."""
-        if self._cursor.outgrown(nodes):
+        if self.cursor.outgrown(nodes):
             self.codes = np.empty(nodes.size, np.int64)
             self.scores = np.empty(nodes.size, np.int64)
-            self.plan = (self._make_plan(nodes), self._request())
+            self._planned = False
+        if not self._planned:
+            self.plan = self._plans.of(self._pod, nodes)
+            self._planned = True
 
     def refresh(self, nodes: NodeColumns) -> None:
         """Bring verdicts and scores up to date."""
         self.resize(nodes)
-        cursor = self._cursor
+        cursor = self.cursor
         if cursor.usage != nodes.usage.count:
             refresh_kube(
                 cursor.changed_usage(nodes),
@@ -87,15 +103,65 @@ class NodePart:
                 self.scores,
             )
 
-    def _request(self) -> NDArray[np.int64]:
-        pod = self._cycle.pod_class
-        return np.array([(pod.nonzero[0], *(row for row, _ in pod.requests)),
-                         (pod.nonzero[1], *(amount for _, amount in pod.requests))])  # fmt: skip
 
-    def _make_plan(self, nodes: NodeColumns) -> NDArray[np.int64]:
-        """Return what the class asks for in the layout of `kernels.refresh_kube`."""
-        pod = self._cycle.pod_class
-        wanted: tuple[tuple[int, ...], ...] = ()
+@dataclass(frozen=True, slots=True)
+class _Layout:
+    """Where in a plan the amounts are: the same for classes that ask for the same resources.
+
+    Attributes
+    ----------
+    flat : list of int
+        A plan, row by row.
+    width : int
+        Its columns.
+    wanted, fit, balanced : tuple of int
+        Resource of each column of the requests, and of the two lists of scored resources.
+    """
+
+    flat: list[int]
+    width: int
+    wanted: tuple[int, ...]
+    fit: tuple[int, ...]
+    balanced: tuple[int, ...]
+
+    def filled(self, pod: PodClass) -> NDArray[np.int64]:
+        """Return the plan with the amounts of a class."""
+        flat, asked, scored = self.flat.copy(), dict(pod.requests), pod.scored
+        for at, row in enumerate(self.wanted, 2 * self.width):
+            flat[at] = asked[row]
+        for at, row in enumerate(self.fit, 4 * self.width):
+            flat[at] = scored[row] if row in (CPU, MEMORY) else asked.get(row, 0)
+        for at, row in enumerate(self.balanced, 7 * self.width):
+            flat[at] = asked.get(row, 0)
+        return np.array(flat, np.int64).reshape(-1, self.width)
+
+
+class Plans:
+    """What classes ask for, as the kernels take it.
+
+    Parameters
+    ----------
+    profile : Profile
+        Whether and how the resource plugins take part.
+    """
+
+    def __init__(self, profile: Profile) -> None:
+        self._profile = profile
+        self._layouts: dict[tuple[int, ...], _Layout] = {}
+
+    def of(self, pod: PodClass, nodes: NodeColumns) -> Plan:
+        """Return what a class asks for: see `NodePart.plan`."""
+        rows = tuple([row for row, _ in pod.requests])
+        key = (len(nodes.allocatable), *rows)
+        layout = self._layouts.get(key)
+        if layout is None:
+            layout = self._layouts[key] = self._lay_out(pod, nodes)
+        amounts = [amount for _, amount in pod.requests]
+        request = np.array((pod.nonzero[0], *rows, pod.nonzero[1], *amounts), np.int64)
+        return layout.filled(pod), request.reshape(2, -1)
+
+    def _lay_out(self, pod: PodClass, nodes: NodeColumns) -> _Layout:
+        wanted: tuple[tuple[int, int], ...] = ()
         fit: list[tuple[int, int, int]] = []
         balanced: list[tuple[int, int, int]] = []
         shape: tuple[tuple[int, int], ...] = ()
@@ -116,7 +182,13 @@ class NodePart:
         rows = [head, *_columns(wanted, 2), *_columns(fit, 3), *_columns(balanced, 2),
                 *_columns(shape, 2)]  # fmt: skip
         width = max(map(len, rows))
-        return np.array([(*row, *[0] * (width - len(row))) for row in rows], np.int64)
+        return _Layout(
+            [value for row in rows for value in (*row, *[0] * (width - len(row)))],
+            width,
+            tuple(row for row, _ in wanted),
+            tuple(row for row, _, _ in fit),
+            tuple(row for row, _, _ in balanced),
+        )
 
 
 def _columns(part: Sequence[tuple[int, ...]], count: int) -> list[tuple[int, ...]]:

@@ -64,6 +64,7 @@ class Layout:
         )
         sizes = np.bincount(numbers, minlength=1)
         blocks = -(-sizes // BLOCK)
+        self._spare: Ranking | None = None
         self.groups = np.concatenate([[0], np.cumsum(blocks)]).astype(np.int64)
         by_group = np.argsort(numbers, kind="stable")
         first = np.cumsum(sizes) - sizes
@@ -84,6 +85,13 @@ class Layout:
             static.taints[self.members],
             static.affinity[self.members],
         )
+
+    def spare(self, nodes: NodeColumns) -> Ranking:
+        """Return a ranking that each class in turn takes over which isn't worth one of its own."""
+        if self._spare is None:
+            self._spare = Ranking(self, nodes)
+        self._spare.cursor.usage = -1
+        return self._spare
 
     @property
     def pays(self) -> bool:

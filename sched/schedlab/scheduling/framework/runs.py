@@ -48,6 +48,7 @@ def move_counts(rows: Any, now: Any, of: Any, eligible: Any, seen: Any, counts: 
 @compiled
 def place_run(
     changed: Any,
+    moved: Any,
     columns: Any,
     plan: Any,
     kept: Any,
@@ -67,8 +68,8 @@ def place_run(
 
     Parameters
     ----------
-    changed : int array
-        Rows to bring up to date first.
+    changed, moved : int array
+        Rows to bring up to date first: in *codes* and *scores*, and in *values* and *blocks*.
     columns : tuple of (requested, nonzero, allocatable)
         Of the nodes.
     plan : tuple of (int64 array, int64 array)
@@ -105,7 +106,7 @@ def place_run(
     fixed = (taints, affinity)
     chosen = (doms, counts, sizes, params)
     refresh_kube(changed, requested, nonzero, allocatable, wants, codes, scores)
-    rank_rows(changed, ok, codes, blocked, scores, extra, slots, blocks)
+    rank_rows(moved, ok, codes, blocked, scores, extra, slots, blocks)
     last = len(us) - 1
     placed = 0
     for k in range(len(us)):

@@ -29,6 +29,14 @@ def of_upstream(plugin: object) -> bool:
     return type(plugin).__module__.startswith(OF_UPSTREAM)
 
 
+def ignores_requests(plugin: object) -> bool:
+    """Return whether a plugin is known to say the same of classes of one form.
+
+    NodeResourcesFit and NodeResourcesBalancedAllocation don't, but `NodePart` answers for these.
+    """
+    return of_upstream(plugin) or bool(getattr(plugin, "ignores_requests", False))
+
+
 def looks_anywhere(profile: Profile) -> bool:
     """Return whether there are STATIC plugins that may look at anything: users' own."""
     return any(

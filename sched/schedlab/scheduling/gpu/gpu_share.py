@@ -37,6 +37,7 @@ class GpuShare:
 
     name = "GpuShare"
     depends = Depends.NODE
+    ignores_requests = True
 
     def concerns(self, state: ClusterState, pod: PodClass) -> bool:
         """Return whether pods of a class ask for GPUs."""

@@ -1,0 +1,106 @@
+"""The parts of all outlooks on one cluster, shared where classes are alike.
+
+A class that is asked about for the first time gets spare parts: arrays that the next such class
+takes over. Only what is asked for again lately is worth its memory: ten thousand classes of one pod
+each cost neither ten thousand times the nodes, nor the time that fresh memory takes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from schedlab.cluster.classes import PodClass
+from schedlab.cluster.state import ClusterState
+from schedlab.cluster.vocabulary import Vocabulary
+from schedlab.scheduling.framework.answers import AskedPlugins
+from schedlab.scheduling.framework.class_cache import LeastRecent
+from schedlab.scheduling.framework.domain_plugins import DomainPlugins
+from schedlab.scheduling.framework.node_part import BYTES_PER_NODE as NODE_BYTES
+from schedlab.scheduling.framework.node_part import NodePart, Plans, asks
+from schedlab.scheduling.framework.profiles import Profile
+from schedlab.scheduling.framework.ranking import BYTES_PER_NODE as RANKING_BYTES
+from schedlab.scheduling.framework.ranking import Layout, Ranking
+from schedlab.scheduling.framework.static_part import BYTES_PER_NODE as STATIC_BYTES
+from schedlab.scheduling.framework.static_part import (
+    StaticPart,
+    ignores_requests,
+    looks_anywhere,
+    looks_at,
+)
+
+Key = tuple[object, ...]
+
+
+class Parts:
+    """The parts of all outlooks on one cluster.
+
+    Parameters
+    ----------
+    profile : Profile
+        The plugins.
+    state : ClusterState
+        The cluster.
+
+    Attributes
+    ----------
+    domain_plugins : DomainPlugins
+        The domain plugins of the profile.
+    asked : AskedPlugins
+        Those without a compiled form.
+    by_form : bool
+        Classes of one form look alike to all plugins but those of resources.
+    """
+
+    def __init__(self, profile: Profile, state: ClusterState) -> None:
+        self.profile = profile
+        self.state = state
+        self.domain_plugins = DomainPlugins(profile)
+        self.asked = AskedPlugins(profile)
+        scorers = (scorer for scorer, _ in profile.scores)
+        self.by_form = all(ignores_requests(plugin) for plugin in (*profile.filters, *scorers))
+        self._plans = Plans(profile)
+        self._anywhere = looks_anywhere(profile)
+        self._numbers: Vocabulary[Key] = Vocabulary()  # short keys for long ones
+        self._static_keys: dict[int, Key] = {}
+        self._node_keys: dict[int, Key] = {}
+        size = max(1, state.nodes.size)
+        self._statics: LeastRecent[StaticPart] = LeastRecent(STATIC_BYTES * size)
+        self._nodes: LeastRecent[NodePart] = LeastRecent(NODE_BYTES * size)
+        self._layouts: LeastRecent[Layout] = LeastRecent(RANKING_BYTES * size)
+        self._rankings: LeastRecent[Ranking] = LeastRecent(RANKING_BYTES * size)
+        self._spare: NodePart | None = None
+
+    def static(self, pod: PodClass) -> tuple[Key, StaticPart]:
+        """Return the static part of a class, up to date, and its key."""
+        key = self._static_keys.get(pod.form)
+        if key is None:
+            looks = (pod.id,) if self._anywhere else looks_at(pod)
+            key = (self._numbers.add(("static", looks)),)
+            if not self._anywhere:
+                self._static_keys[pod.form] = key
+        found = self._statics.get(key, lambda: StaticPart(self.profile, pod, self.state))
+        found.refresh(self.state.nodes)
+        return key, found
+
+    def node(self, pod: PodClass, *, keep: bool) -> tuple[Key, NodePart]:
+        """Return the resource part of a class, and its key; the spare one unless to be kept."""
+        key = self._node_keys.get(pod.id)
+        if key is None:
+            key = self._node_keys[pod.id] = (self._numbers.add(("node", asks(pod))),)
+        if keep or key in self._nodes:
+            return key, self._nodes.get(key, lambda: NodePart(self._plans, pod, self.state))
+        if self._spare is None:
+            self._spare = NodePart(self._plans, pod, self.state)
+        else:
+            self._spare.turn_to(pod, self.state)
+        return key, self._spare
+
+    def layout(self, key: Key, make: Callable[[], Layout]) -> Layout:
+        """Return the layout under a key."""
+        return self._layouts.get(key, make)
+
+    def ranking(self, key: Key, layout: Layout, *, keep: bool) -> Ranking:
+        """Return the ranking under a key; the spare one of its layout unless to be kept."""
+        if keep or key in self._rankings:
+            return self._rankings.get(key, lambda: Ranking(layout, self.state.nodes))
+        return layout.spare(self.state.nodes)
