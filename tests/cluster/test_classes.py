@@ -9,12 +9,13 @@ from schedlab.cluster.vocabulary import ResourceNames
 from schedlab.testing.runs import pod_template
 
 
-def intern(
-    table, cpu=1_000, *, namespace="default", priority=0, labels=None, owner=("", ""), **spec
-):
-    return table.intern(
-        namespace, pod_template(cpu, **spec).spec, priority, labels=labels, owner=owner
-    )
+NOBODY = ("", "")
+POD_LEVEL = ResourceRequirements(requests=Amounts(cpu=1_500))
+
+
+def intern(table, cpu=1_000, *, space="default", priority=0, labels=None, owner=NOBODY, **spec):
+    found = pod_template(cpu, **spec).spec
+    return table.intern(space, found, priority, labels=labels, owner=owner)
 
 
 @pytest.mark.parametrize(

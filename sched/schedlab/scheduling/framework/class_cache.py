@@ -182,9 +182,6 @@ class LeastRecent(Generic[C]):
         self._asked[key] = None
         return make(False)
 
-    def __contains__(self, key: Hashable) -> bool:
-        return key in self._values
-
     def __len__(self) -> int:
         return len(self._values)
 

@@ -83,24 +83,33 @@ class Parts:
         return key, found
 
     def node(self, pod: PodClass, *, keep: bool) -> tuple[Key, NodePart]:
-        """Return the resource part of a class, and its key; the spare one unless to be kept."""
+        """Return the resource part of a class, and its key; the spare one if asked for once."""
         key = self._node_keys.get(pod.id)
         if key is None:
             key = self._node_keys[pod.id] = (self._numbers.add(("node", asks(pod))),)
-        if keep or key in self._nodes:
+        if keep:
             return key, self._nodes.get(key, lambda: NodePart(self._plans, pod, self.state))
-        if self._spare is None:
-            self._spare = NodePart(self._plans, pod, self.state)
+        return key, self._nodes.again(key, lambda again: self._new_node(pod, keep=again))
+
+    def _new_node(self, pod: PodClass, *, keep: bool) -> NodePart:
+        if keep or self._spare is None:
+            made = NodePart(self._plans, pod, self.state)
+            if keep:
+                return made
+            self._spare = made
         else:
             self._spare.turn_to(pod, self.state)
-        return key, self._spare
+        return self._spare
 
     def layout(self, key: Key, make: Callable[[], Layout]) -> Layout:
         """Return the layout under a key."""
         return self._layouts.get(key, make)
 
     def ranking(self, key: Key, layout: Layout, *, keep: bool) -> Ranking:
-        """Return the ranking under a key; the spare one of its layout unless to be kept."""
-        if keep or key in self._rankings:
-            return self._rankings.get(key, lambda: Ranking(layout, self.state.nodes))
-        return layout.spare(self.state.nodes)
+        """Return the ranking under a key; the spare one if asked for once."""
+        nodes = self.state.nodes
+        if keep:
+            return self._rankings.get(key, lambda: Ranking(layout, nodes))
+        return self._rankings.again(
+            key, lambda again: Ranking(layout, nodes) if again else layout.spare(nodes)
+        )
