@@ -8,7 +8,6 @@ from schedlab.cluster.classes import ClassTable
 from schedlab.cluster.vocabulary import ResourceNames
 from schedlab.testing.runs import pod_template
 
-
 NOBODY = ("", "")
 POD_LEVEL = ResourceRequirements(requests=Amounts(cpu=1_500))
 
