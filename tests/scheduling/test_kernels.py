@@ -5,7 +5,7 @@ import subprocess
 import sys
 
 from schedlab.cluster.compiled import compiled
-from schedlab.scheduling.framework import choice, kernels, runs
+from schedlab.scheduling.framework import choice, kernels, rejections, runs
 from schedlab.scheduling.warm_up import warm_up
 
 
@@ -20,15 +20,15 @@ def test_without_a_place_for_the_cache_kernels_are_compiled_anew():
 def test_warming_up_leaves_nothing_to_compile():
     warm_up()
     used = [kernels.refresh_kube, kernels.refresh_rank, kernels.choose_rank, kernels.choose_nth,
-            kernels.count_bits, choice.decide_nodes, runs.place_run]  # fmt: skip
+            rejections.reject_rows, choice.decide_nodes, runs.place_run]  # fmt: skip
     assert all(kernel.signatures for kernel in used)
 
 
 def test_the_cache_goes_where_it_is_told_to(tmp_path):
     code = (
-        "import numpy as np\nfrom schedlab.scheduling.framework.kernels import count_bits\n"
-        "count_bits(np.ones(1, np.bool_), np.ones(1, np.int64), 1)\n"
-        "print(count_bits.stats.cache_path)"
+        "import numpy as np\nfrom schedlab.scheduling.framework.preemption_kernel import better\n"
+        "better(np.ones(1, np.int64), np.ones(1, np.int64))\n"
+        "print(better.stats.cache_path)"
     )
     env = {**os.environ, "NUMBA_CACHE_DIR": str(tmp_path)}
     found = subprocess.run(

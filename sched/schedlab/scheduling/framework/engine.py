@@ -29,12 +29,12 @@ from schedlab.scheduling.framework.choice import decide_nodes
 from schedlab.scheduling.framework.class_cache import Cursor, LeastRecent
 from schedlab.scheduling.framework.domains import NO_ENTRIES
 from schedlab.scheduling.framework.evaluation import Evaluation, evaluate_filters, rivals
-from schedlab.scheduling.framework.filter_cache import explain
 from schedlab.scheduling.framework.form_part import FormPart
-from schedlab.scheduling.framework.interface import Cycle, Depends, Rows, depends_on
+from schedlab.scheduling.framework.interface import Cycle, Rows
 from schedlab.scheduling.framework.parts import Parts
 from schedlab.scheduling.framework.profiles import Profile
 from schedlab.scheduling.framework.ranking import Ranking
+from schedlab.scheduling.framework.rejections import Rejections, explain
 from schedlab.scheduling.framework.runs import place_run
 from schedlab.scheduling.framework.visiting import Visits
 from schedlab.scheduling.plugins.node_resources_fit import NodeResourcesFit
@@ -79,7 +79,7 @@ class Outlook:
         self._ranking: Ranking | None = None
         self._cursor = Cursor()
         self._message: tuple[tuple[int, ...], str] = ((), "")
-        self._verdicts: tuple[tuple[int, ...], Evaluation] | None = None
+        self._rejections: Rejections | None = None
         filters = parts.profile.filters
         self._fit = next((i for i, p in enumerate(filters) if isinstance(p, NodeResourcesFit)), -1)
 
@@ -231,32 +231,39 @@ class Outlook:
         one = np.array([row], np.int64)
         return bool(len(self.passing(cycle, one, rivals(cycle))))
 
+    def _judge(self) -> Rejections:
+        """Return which filter rejects each node, STATIC ones and NodeResourcesFit."""
+        nodes = self._state.nodes
+        if self._rejections is None:
+            self._rejections = Rejections(self._fit, len(self._parts.profile.filters))
+        self.node.refresh(nodes)
+        self._rejections.refresh(nodes, self._form.static, self.node)
+        return self._rejections
+
     def verdicts(self, cycle: Cycle) -> Evaluation:
-        """Return what the filters say of each node, for a pod of the class that fits nowhere."""
+        """Return what the filters say of each node, for a pod of the class that fits nowhere.
+
+        It holds until the cluster changes.
+        """
         profile, nodes, form = self._parts.profile, self._state.nodes, self._form
         if not form.kept_whole or form.domains is not None or self._fit < 0 or rivals(cycle):
             return evaluate_filters(profile, cycle)
-        now = (nodes.usage.count, *form.mark)
-        if self._verdicts is not None and self._verdicts[0] == now:
-            return self._verdicts[1]
-        self.node.refresh(nodes)
-        verdicts = form.static.verdicts
-        rows = np.flatnonzero(nodes.present[: nodes.size]).astype(np.int64)
-        every = slice(None) if len(rows) == nodes.size else rows  # a slice costs no copy
-        lacking = self.node.codes[every]
-        short = verdicts.ok[every] & (lacking != 0)
-        by = np.where(short, self._fit, verdicts.plugin[every].astype(np.int64))
-        codes = np.where(short, lacking, verdicts.code[every])
-        asked = form.answers.reject(rows, by, codes)
-        skipped = [
-            plugin.name
-            for plugin in profile.filters
-            if depends_on(plugin) is not Depends.STATIC and plugin.name not in asked
-        ]
-        skipped.remove(profile.filters[self._fit].name)
-        found = Evaluation(rows, by, codes, rows[by == -1], skip_filter=skipped)
-        self._verdicts = (now, found)
-        return found
+        judged = self._judge()
+        by, codes, counts = judged.by, judged.codes, judged.counts
+        if len(nodes.row_of) < nodes.size:
+            rows = np.flatnonzero(nodes.present[: nodes.size]).astype(np.int64)
+            by, codes = by[rows], codes[rows]
+        else:
+            rows = form.every
+        asked: frozenset[str] = frozenset()
+        if form.answers.any:
+            by, codes = by.copy(), codes.copy()
+            asked = form.answers.reject(rows, by, codes)
+            counts = np.bincount(by[by >= 0], minlength=len(profile.filters))
+        feasible = rows[:0] if counts.sum() == len(rows) else rows[by == -1]
+        skipped = [name for name in self._parts.moving if name not in asked]
+        rejectors = tuple(counts.nonzero()[0].tolist())
+        return Evaluation(rows, by, codes, feasible, skip_filter=skipped, rejectors=rejectors)
 
     def message(self, pod: Pod) -> str:
         """Return why a pod of the class fits nowhere, in kube-scheduler's words."""
@@ -264,14 +271,13 @@ class Outlook:
         now = (nodes.usage.count, *form.mark)
         cycle = Cycle(state, self.pod, pod)
         filters = self._parts.profile.filters
-        self.node.refresh(nodes)
-        if not form.kept_whole or form.domains is not None or rivals(cycle):
+        if not form.kept_whole or form.domains is not None or self._fit < 0 or rivals(cycle):
             return evaluate_filters(self._parts.profile, cycle).message(cycle, filters)
         if self._message[0] != now:
             if form.answers.any:
                 text = self.verdicts(cycle).message(cycle, filters)
             else:
-                text = explain(filters, cycle, form.static.verdicts, self.node.codes)
+                text = explain(filters, cycle, form.static.verdicts, self._judge().short)
             self._message = (now, text)
         return self._message[1]
 

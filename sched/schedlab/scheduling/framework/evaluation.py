@@ -63,6 +63,8 @@ class Evaluation:
         Raw scores, and normalised scores times weight, by plugin; plugins that skip are absent.
     total : int64 array of shape [F]
         Sum of the weighted scores.
+    rejectors : tuple of int
+        The values >= 0 in *rejected_by*, increasing; counted where they aren't given.
     """
 
     rows: Rows
@@ -77,6 +79,15 @@ class Evaluation:
     raw: dict[str, Scores] = field(default_factory=dict)
     weighted: dict[str, Scores] = field(default_factory=dict)
     total: Scores = field(default_factory=lambda: np.zeros(0, np.int64))
+    rejectors: tuple[int, ...] | None = None
+
+    def rejecting(self) -> tuple[int, ...]:
+        """Return the indices of the filters that reject some node, increasing."""
+        if self.rejectors is None:
+            by_filter = self.rejected_by[self.rejected_by >= 0]
+            # counting costs a fifteenth of np.unique here
+            self.rejectors = tuple(np.flatnonzero(np.bincount(by_filter)).tolist())
+        return self.rejectors
 
     def message(self, cycle: Cycle, filters: Sequence[FilterPlugin]) -> str:
         """Return kube-scheduler's words for a pod that fits nowhere.

@@ -1,11 +1,9 @@
 """Filter verdicts of a class, kept up to date, and an optional rank per node.
 
-The packing heuristics rank nodes by it, `ClusterView.feasible` reads the verdicts alone.
+The packing heuristics rank nodes by it.
 """
 
 from __future__ import annotations
-
-from collections import Counter
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,9 +17,8 @@ from schedlab.scheduling.framework.interface import (
     Depends,
     FilterPlugin,
     depends_on,
-    fit_error,
 )
-from schedlab.scheduling.framework.kernels import FIRST_FIT, count_bits, refresh_rank
+from schedlab.scheduling.framework.kernels import FIRST_FIT, refresh_rank
 from schedlab.scheduling.plugins.node_resources_fit import NodeResourcesFit
 
 BYTES_PER_NODE = 26
@@ -70,7 +67,7 @@ class FilterCache:
         Rank under *mode*, the higher the better.
     """
 
-    __slots__ = ("_cursor", "_cycle", "_filters", "_largest", "_message", "_mode", "_request",
+    __slots__ = ("_cursor", "_cycle", "_filters", "_largest", "_mode", "_request",
                  "codes", "pod", "ranks", "verdicts")  # fmt: skip
 
     def __init__(
@@ -83,7 +80,6 @@ class FilterCache:
         self._filters = filters
         self._mode = mode
         self._cursor = Cursor()
-        self._message: tuple[tuple[int, int], str] = ((-1, -1), "")
         self.pod = pod
         self._cycle = Cycle(state, pod)
         self.refresh(state.nodes)
@@ -121,43 +117,3 @@ class FilterCache:
     def rows(self) -> NDArray[np.int64]:
         """Return the feasible rows, increasing."""
         return np.flatnonzero(self.verdicts.ok & (self.codes == 0)).astype(np.int64)
-
-    def message(self, nodes: NodeColumns) -> str:
-        """Return why the class fits nowhere, in kube-scheduler's words."""
-        now = (nodes.usage.count, nodes.attributes.count)
-        if self._message[0] != now:
-            text = explain(self._filters, self._cycle, self.verdicts, self.codes)
-            self._message = (now, text)
-        return self._message[1]
-
-
-def explain(
-    filters: tuple[FilterPlugin, ...],
-    cycle: Cycle,
-    verdicts: StaticVerdicts,
-    codes: NDArray[np.int64],
-) -> str:
-    """Return kube-scheduler's message for a class that fits nowhere, from its cached verdicts."""
-    if verdicts.reasons is None:
-        verdicts.reasons = _static_reasons(filters, cycle, verdicts)
-    counts = dict(verdicts.reasons)
-    nodes = cycle.nodes
-    fit = next((f for f in filters if isinstance(f, NodeResourcesFit)), None)
-    if fit is not None:
-        short = count_bits(verdicts.ok, codes, len(nodes.resources))
-        for resource in short.nonzero()[0].tolist():
-            for reason in fit.reasons(cycle, -1, 1 << resource):
-                counts[reason] = counts.get(reason, 0) + int(short[resource])
-    return fit_error(len(nodes.row_of), counts)
-
-
-def _static_reasons(
-    filters: tuple[FilterPlugin, ...], cycle: Cycle, verdicts: StaticVerdicts
-) -> Counter[str]:
-    counts: Counter[str] = Counter()
-    for index, plugin in static_filters(filters):
-        rejected = verdicts.code[verdicts.plugin == index]
-        for code, count in zip(*np.unique(rejected, return_counts=True), strict=True):
-            for reason in plugin.reasons(cycle, -1, int(code)):
-                counts[reason] += int(count)
-    return counts

@@ -53,6 +53,8 @@ class FormPart:
         Pods in topology domains, where the form asks for any.
     answers : Answers
         Other plugins.
+    every : int64 array of shape [N]
+        All rows.
     weights : int64 array
         See `choice.normalized_sum`.
     slow : bool
@@ -115,6 +117,7 @@ class FormPart:
     def _build(self, visits: Visits) -> None:
         parts, state, pod = self._parts, self._state, self._pod
         self.version += 1
+        self.every = np.arange(state.nodes.size, dtype=np.int64)
         if state.carried.own(pod):
             with state.one_more(pod, 0):
                 pass  # the terms that its own pods will carry mean something from now on

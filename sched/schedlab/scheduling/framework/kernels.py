@@ -33,18 +33,6 @@ def fit_code(n: int, requested: Any, allocatable: Any, resources: Any, amounts: 
 
 
 @compiled
-def count_bits(static_ok: Any, codes: Any, resources: int) -> Any:
-    """Return for each resource how many statically feasible nodes lack it, int64 [R]."""
-    counts = np.zeros(resources, np.int64)
-    for n in range(len(codes)):
-        code = codes[n]
-        if code != 0 and static_ok[n]:
-            for r in range(resources):
-                counts[r] += code >> r & 1
-    return counts
-
-
-@compiled
 def ratio_score(utilization: int, xs: Any, ys: Any) -> Any:
     """Return the value of a piecewise linear shape at *utilization*, in truncating integers."""
     for i in range(len(xs)):

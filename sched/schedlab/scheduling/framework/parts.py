@@ -15,6 +15,7 @@ from schedlab.cluster.vocabulary import Vocabulary
 from schedlab.scheduling.framework.answers import AskedPlugins
 from schedlab.scheduling.framework.class_cache import LeastRecent
 from schedlab.scheduling.framework.domain_plugins import DomainPlugins
+from schedlab.scheduling.framework.interface import Depends, depends_on
 from schedlab.scheduling.framework.node_part import BYTES_PER_NODE as NODE_BYTES
 from schedlab.scheduling.framework.node_part import NodePart, Plans, asks
 from schedlab.scheduling.framework.profiles import Profile
@@ -27,6 +28,7 @@ from schedlab.scheduling.framework.static_part import (
     looks_anywhere,
     looks_at,
 )
+from schedlab.scheduling.plugins.node_resources_fit import NodeResourcesFit
 
 Key = tuple[object, ...]
 
@@ -47,6 +49,8 @@ class Parts:
         The domain plugins of the profile.
     asked : AskedPlugins
         Those without a compiled form.
+    moving : tuple of str
+        Filters whose verdicts change with the pods on the nodes, but for NodeResourcesFit.
     by_form : bool
         Classes of one form look alike to all plugins but those of resources.
     """
@@ -56,6 +60,11 @@ class Parts:
         self.state = state
         self.domain_plugins = DomainPlugins(profile)
         self.asked = AskedPlugins(profile)
+        self.moving = tuple(
+            plugin.name
+            for plugin in profile.filters
+            if depends_on(plugin) is not Depends.STATIC and not isinstance(plugin, NodeResourcesFit)
+        )
         scorers = (scorer for scorer, _ in profile.scores)
         self.by_form = all(ignores_requests(plugin) for plugin in (*profile.filters, *scorers))
         self._plans = Plans(profile)

@@ -222,45 +222,40 @@ def take_down(lower: Any, count: int, out: Any, victims: Any, first: int, agains
 
 
 @compiled
-def recall(
-    n: int,
-    memory: Any,
-    pods: Any,
-    ids: Any,
-    counts: Any,
-    priority: Any,
-    preemptor: int,
-    start: Any,
-    against: Any,
-) -> Any:
+def waiting(n: int, pods: Any, counts: Any, start: Any) -> Any:
+    """Return how many pods of node *n* have not been started."""
+    number = 0
+    for s in range(counts[n]):
+        pod = pods[n, s]
+        number += pod >= len(start) or start[pod] < 0
+    return number
+
+
+@compiled
+def recall(n: int, memory: Any, pods: Any, counts: Any, start: Any, against: Any) -> Any:
     """Return what is remembered of node *n*, `UNKNOWN` if nothing that still holds.
 
-    Whatever changes on a node is forgotten by the caller, but that a pod has started: where some of
-    the pods had not, as many must be left. *memory* is as in `dry_run`, one array in columns:
-    outcome, pods that had not started, and what speaks against the candidate.
+    Whatever changes on a node is forgotten by the caller, but that a pod has started: where some
+    had not, as many must be left. *memory* is as in `dry_run`, one array in columns: outcome, pods
+    that had not started, and what speaks against the candidate.
     """
     outcome = memory[n, 0]
     if outcome == UNKNOWN:
         return outcome
-    if memory[n, 1] > 0:
-        waiting = 0
-        for s in range(counts[n]):
-            if priority[ids[n, s]] < preemptor and started(start, pods[n, s]) == NOT_STARTED:
-                waiting += 1
-        if waiting != memory[n, 1]:
-            return UNKNOWN
+    if memory[n, 1] > 0 and waiting(n, pods, counts, start) != memory[n, 1]:
+        return UNKNOWN
     for i in range(5):
         against[i] = memory[n, 2 + i]
     return outcome
 
 
 @compiled
-def remember(n: int, memory: Any, outcome: int, lower: Any, count: int, against: Any) -> None:
+def remember(
+    n: int, memory: Any, outcome: int, pods: Any, counts: Any, start: Any, against: Any
+) -> None:
     """Note what was found on node *n* for `recall`."""
     memory[n, 0] = outcome
-    memory[n, 1] = 0
-    for j in range(count):
-        memory[n, 1] += lower[3, j] == NOT_STARTED
+    memory[n, 1] = waiting(n, pods, counts, start)
     for i in range(5):
         memory[n, 2 + i] = against[i]
 
@@ -317,6 +312,7 @@ def weigh(
 @compiled
 def dry_run(
     rows: Any,
+    begin: int,
     wanted: int,
     asked: Any,
     preemptor: int,
@@ -329,12 +325,14 @@ def dry_run(
     nominated: Any,
     memory: Any,
 ) -> Any:
-    """Look for victims on *rows*, in their order, until there are *wanted* candidates.
+    """Look for victims on *rows*, from place *begin* on and around, until *wanted* are candidates.
 
     Parameters
     ----------
     rows : int64 array of shape [H]
         Nodes that could help.
+    begin : int
+        Place in *rows* to begin with.
     wanted : int
         How many candidates end the search.
     asked : int64 array of shape [2, W]
@@ -370,7 +368,7 @@ def dry_run(
     victims : int64 array
         Pods, the most important of a node first.
     outcomes : int64 array of shape [H]
-        For the nodes looked at, by their place in *rows*: 0 = a candidate, `NO_VICTIMS`, or the bit
+        For the nodes looked at, in the order of visit: 0 = a candidate, `NO_VICTIMS`, or the bit
         mask of what is lacking with all victims gone, or `NOT_LOOKED_AT`.
     """
     allocatable, requested = columns
@@ -396,13 +394,14 @@ def dry_run(
         again = at == size or (clean and total >= wanted)
         if again and (best < 0 or ends[best] < ends[best + 1]):
             break
-        n = found[best, 0] if again else rows[at]
+        turn = begin + at
+        n = found[best, 0] if again else rows[turn - size if turn >= size else turn]
         guest = heads[n] if len(heads) else -1
         kept = len(memory) > 0 and guest < 0 and not again
         end = ends[total]
         outcome = UNKNOWN
         if kept:
-            outcome = recall(n, memory, pods, ids, counts, priority, preemptor, start, against)
+            outcome = recall(n, memory, pods, counts, start, against)
         if outcome == UNKNOWN:
             outcome, count = weigh(
                 n,
@@ -432,7 +431,7 @@ def dry_run(
             if outcome == 0:
                 end = take_down(lower, count, out, victims, end, against)
             if kept:
-                remember(n, memory, outcome, lower, count, against)
+                remember(n, memory, outcome, pods, counts, start, against)
         if again:
             return (best, ends[total], end), found[:total], ends[: total + 1], victims, outcomes
         outcomes[at] = outcome

@@ -168,9 +168,9 @@ def rejectors(found: Evaluation, profile: Profile) -> frozenset[str]:
     if found.rejection is not None:
         return frozenset((found.rejection[0],))
     filters = profile.filters
-    numbers = np.flatnonzero(np.bincount(found.rejected_by - PREFILTER)) + PREFILTER
-    names = {filters[number].name for number in numbers.tolist() if number >= 0}
-    return frozenset(names.union(found.only_by) if PREFILTER in numbers else names)
+    names = {filters[number].name for number in found.rejecting()}
+    left_out = bool(found.only_by) and PREFILTER in found.rejected_by
+    return frozenset(names.union(found.only_by) if left_out else names)
 
 
 # --- nodes ----------------------------------------------------------------------------------------

@@ -87,6 +87,8 @@ class Asked:
         The others whose verdicts may change as pods go.
     later : bool
         Some of the others come after it.
+    upstreams : bool
+        All filters of the profile are kube-scheduler's own.
     """
 
     profile: Profile
@@ -94,6 +96,7 @@ class Asked:
     fit: NodeResourcesFit
     moving: tuple[FilterPlugin, ...]
     later: bool
+    upstreams: bool
 
     @classmethod
     def of(cls, profile: Profile, skipped: Collection[str]) -> Asked | None:
@@ -108,7 +111,8 @@ class Asked:
             return None
         number, fit = fits[0]
         moving = tuple(p for _, p in left if depends_on(p) is not Depends.STATIC and p is not fit)
-        return cls(profile, number, fit, moving, left[-1][0] > number)
+        upstreams = all(map(is_upstreams, profile.filters))
+        return cls(profile, number, fit, moving, left[-1][0] > number, upstreams)
 
 
 class ResourcePreemption:
@@ -125,6 +129,7 @@ class ResourcePreemption:
         self._slots = PodSlots(state)
         self._classes = ClassColumns(state)
         self._covers = _Covers()
+        self._wanted: dict[int, Column] = {}
         self._minds: dict[tuple[object, ...], Codes] = {}
         self._memories: LeastRecent[Memory] = LeastRecent(56 * max(1, state.nodes.size))
         self._least = (-1, NONE)
@@ -140,7 +145,7 @@ class ResourcePreemption:
         tables = (self._slots.arrays, self._classes.arrays, self._covers.arrays)
         columns = (nodes.allocatable, nodes.requested)
         asked = np.zeros((2, 0), np.int64)
-        dry_run(NONE, 0, asked, 0, columns, *tables, NONE, NONE, (NONE, NONE), NOTHING)
+        dry_run(NONE, 0, 0, asked, 0, columns, *tables, NONE, NONE, (NONE, NONE), NOTHING)
         touched_rows(NONE, *self._slots.arrays, self._classes.priority, 0, NONE)
 
     def search(
@@ -176,12 +181,14 @@ class ResourcePreemption:
         self._slots.refresh()
         self._classes.refresh()
         self._covers.refresh(budgets, self.state)
-        pairs = asked.fit.wanted(cycle.pod_class, cycle.nodes)
-        amounts = np.array(pairs, np.int64).reshape(-1, 2).T.copy()
-        run = _Run(self, cycle, found, asked, budgets, amounts)
+        run = _Run(self, cycle, found, asked, budgets, self._amounts(cycle, asked))
         rows, resources_only = run.helpful()
         begin, limit = offset(len(rows)), wanted(len(rows))
-        order = np.concatenate([rows[begin:], rows[:begin]]) if begin else rows
+        if resources_only and not asked.moving and not any(budgets.disrupted):
+            candidates, outcomes = run.by_arrays(rows, limit, begin=begin, lists_all=lists_all)
+            reasons = Counter() if candidates else run.reasons(outcomes)
+            return Searched(candidates, reasons, len(rows))
+        order = np.concatenate([rows[begin:], rows[:begin]])
         touched = self._touched(cycle, asked, budgets, order)
         if touched is None:
             open_rows = order if resources_only else order[run.obstacles(order)[0] < 0]
@@ -194,7 +201,18 @@ class ResourcePreemption:
         candidates, reasons = collected(run.answers(order, touched, trial), limit)
         return Searched(candidates, reasons, len(rows))
 
-    def dry_run(self, run: _Run, rows: Rows, wanted: int, *, remembers: bool = False) -> DryRun:
+    def _amounts(self, cycle: Cycle, asked: Asked) -> Column:
+        """Return what NodeResourcesFit looks at: resources over amounts, int64 [2, W]."""
+        known = self._wanted.get(cycle.pod_class.id)
+        if known is None:
+            pairs = asked.fit.wanted(cycle.pod_class, cycle.nodes)
+            known = np.array(pairs, np.int64).reshape(-1, 2).T.copy()
+            self._wanted[cycle.pod_class.id] = known
+        return known
+
+    def dry_run(
+        self, run: _Run, rows: Rows, wanted: int, *, begin: int = 0, remembers: bool = False
+    ) -> DryRun:
         """Call the kernel; what it *remembers* has no victims in the answer."""
         state, priority = self.state, run.cycle.pod_class.priority
         memory = NOTHING
@@ -204,6 +222,7 @@ class ResourcePreemption:
             memory = kept.found
         found: DryRun = dry_run(
             rows,
+            begin,
             wanted,
             run.amounts,
             priority,
@@ -281,14 +300,17 @@ class _Run:
         cycle, found, asked = self.cycle, self.found, self.asked
         filters = asked.profile.filters
         large = self.amounts[1] > self.owner.least()[self.amounts[0]]
-        rows: Rows = helpful_rows(
-            found.rows,
-            found.rejected_by,
-            asked.number,
-            self.amounts[:, large],
-            cycle.nodes.allocatable,
-        )
-        final = not asked.moving and all(map(is_upstreams, filters))
+        rows: Rows = found.rows
+        only_fit = found.only is None and found.rejecting() == (asked.number,)
+        if large.any() or not only_fit or len(found.feasible):
+            rows = helpful_rows(
+                found.rows,
+                found.rejected_by,
+                asked.number,
+                self.amounts[:, large],
+                cycle.nodes.allocatable,
+            )
+        final = not asked.moving and asked.upstreams
         # upstream's filters that judge nodes by their attributes never think that evictions help
         others = NONE if final else helpful(cycle, found, filters, beside=asked.number)
         if len(others):
@@ -309,14 +331,14 @@ class _Run:
         return by, codes
 
     def by_arrays(
-        self, rows: Rows, limit: int, *, lists_all: bool
+        self, rows: Rows, limit: int, *, lists_all: bool, begin: int = 0
     ) -> tuple[list[Candidate], Column]:
         """Return the candidates among *rows*, from which only resources keep the pod away.
 
         The second is the outcome on each row, see `preemption_kernel.dry_run`.
         """
         span, places, ends, victims, outcomes = self.owner.dry_run(
-            self, rows, limit, remembers=not lists_all
+            self, rows, limit, begin=begin, remembers=not lists_all
         )
         best, first, last = span
         if best < 0:
