@@ -17,6 +17,7 @@ _COLUMNS = (
     "workload",
     "nodes",
     "pods",
+    "a call",
     "pods/s",
     "p50 / p90 / p99",
     "attempt µs",
@@ -42,7 +43,7 @@ def bench(
     batch: Annotated[
         int | None,
         typer.Option(
-            min=1, help="Most pods in one call.", show_default="what the scheduler asks for"
+            min=1, help="Most pods in one call.", show_default="what suits workload and scheduler"
         ),
     ] = None,
     sampled: Annotated[
@@ -148,8 +149,7 @@ def _show(results: list[BenchResult]) -> None:
     share = {None: "", ADAPTIVE: ", adaptive share of nodes"}.get(
         first.percentage_of_nodes_to_score, ", all nodes"
     )
-    calls = "one pod a call" if first.batch == 1 else f"up to {first.batch:,} pods a call"
-    title = f"{first.scheduler}{share}, {calls}"
+    title = f"{first.scheduler}{share}"
     table = Table(title=title, title_justify="left", header_style="bold", box=SIMPLE)
     for number, column in enumerate(_COLUMNS):
         if number:
@@ -182,6 +182,7 @@ def _row(result: BenchResult) -> tuple[str, ...]:
         f"{result.workload}/{result.size}",
         f"{result.nodes:,}",
         f"{result.pods:,}",
+        f"{result.batch:,}",
         f"{rate.mean:,.0f}",
         f"{_short(rate.p50)} / {_short(rate.p90)} / {_short(rate.p99)}",
         f"{_short(result.attempt_p50_us)} / {_short(result.attempt_p99_us)}",

@@ -128,7 +128,8 @@ class Way:
     sampled : bool
         Let kube-scheduler look at its adaptive share of the nodes instead of all.
     batch : int, optional
-        Most pods in one call of the scheduler; what its trigger says where absent.
+        Most pods in one call of the scheduler; where absent what the workload says of
+        kube-scheduler, and of others what their trigger says.
     backoff : bool
         Let a pod that others were evicted for back off like any that failed. As the queue goes by
         time, it comes behind all that wait, so that as many are nominated at once as there are
@@ -142,6 +143,12 @@ class Way:
     batch: int | None = None
     backoff: bool = False
     seed: int = 0
+
+    def most(self, benchmark: Benchmark) -> int | None:
+        """Return how many pods are in one call at most; None = what the scheduler says."""
+        if self.batch is not None or self.scheduler != KUBE:
+            return self.batch
+        return benchmark.workload.batch
 
 
 def run_benchmark(benchmark: Benchmark, way: Way | None = None) -> BenchResult:
@@ -163,7 +170,7 @@ def run_benchmark(benchmark: Benchmark, way: Way | None = None) -> BenchResult:
     policy, share = _policy(way)
     _warm_up(benchmark, way)
     draws = Draws(way.seed, "bench")
-    loop = Loop(policy, benchmark.workload.pace, draws, way.batch, way.backoff)
+    loop = Loop(policy, benchmark.workload.pace, draws, way.most(benchmark), way.backoff)
     cluster = Cluster(benchmark, loop, way.seed)
     measured = cluster.prepare()
     before = loop.preempted
@@ -226,7 +233,8 @@ def _warm_up(benchmark: Benchmark, way: Way) -> None:
     warm_up()
     *_, smallest = benchmark.workload.sizes.items()
     small = replace(benchmark, size=smallest[0], params=smallest[1].params)
-    loop = Loop(_policy(way)[0], benchmark.workload.pace, Draws(way.seed), way.batch, way.backoff)
+    most = way.most(benchmark)
+    loop = Loop(_policy(way)[0], benchmark.workload.pace, Draws(way.seed), most, way.backoff)
     loop.run(*Cluster(small, loop, way.seed).prepare())
 
 

@@ -181,6 +181,8 @@ class Workload(Spec):
         Attempts per second of virtual time.
     fixed : tuple of str
         Parameters that don't grow with the number of nodes.
+    batch : int
+        Most pods in one call of kube-scheduler.
     """
 
     about: str
@@ -190,6 +192,7 @@ class Workload(Spec):
     real: Mapping[int, Real] = Field(default_factory=dict)
     pace: Positive = 1000
     fixed: tuple[str, ...] = ()
+    batch: Positive = 1
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
