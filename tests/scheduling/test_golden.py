@@ -17,7 +17,7 @@ FAMILIES = Counter(path.parent.name for path in SAMPLE)
 @pytest.mark.parametrize("path", SAMPLE, ids=lambda p: f"{p.parent.name}-{p.name.split('.')[0]}")
 def test_every_line_is_the_recorded_one(path):
     found = compare(path)
-    assert (found.first, found.equal) == ("", found.lines)
+    assert (found.first, found.equal, found.engine) == ("", found.lines, found.decided)
     assert found.same == found.said
 
 

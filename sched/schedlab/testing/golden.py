@@ -3,7 +3,8 @@
 A directory of recordings holds, in one folder per family, scenarios (``<seed>.json.gz``) with the
 decision lines that the real scheduler made of them (``<seed>.jsonl.gz``). A line agrees when it is
 equal in full. What each plugin said is counted beside that: a rejection of a node with its code and
-reasons, a raw and a weighted score, a Skip, a verdict on the pod.
+reasons, a raw and a weighted score, a Skip, a verdict on the pod. And the incremental engine, which
+decides in runs, has to come to the same node or the same victims.
 
     python -m schedlab.testing.golden DIRECTORY [--jobs N]
 """
@@ -25,6 +26,7 @@ from rich.table import Table
 
 from schedlab.experiment.decide import decisions, profiles_of
 from schedlab.experiment.scenario import read_scenario
+from schedlab.testing.golden_engine import Outcome, engine_outcomes, recorded_outcome
 
 Line = Mapping[str, Any]
 
@@ -37,6 +39,8 @@ class Agreement:
     ----------
     lines, equal : int
         Decision lines, and those that are equal in full.
+    decided, engine : int
+        Decisions on a node or on victims, and those to which the engine comes as well.
     said, same : Counter
         What each plugin said, in either of the two, and what both have in common.
     first : str
@@ -45,6 +49,8 @@ class Agreement:
 
     lines: int = 0
     equal: int = 0
+    decided: int = 0
+    engine: int = 0
     said: Counter[str] = field(default_factory=Counter)
     same: Counter[str] = field(default_factory=Counter)
     first: str = ""
@@ -53,6 +59,8 @@ class Agreement:
         """Count what *other* counted as well."""
         self.lines += other.lines
         self.equal += other.equal
+        self.decided += other.decided
+        self.engine += other.engine
         self.said += other.said
         self.same += other.same
         self.first = self.first or other.first
@@ -74,14 +82,30 @@ def compare(scenario: Path) -> Agreement:
     with gzip.open(recorded_at(scenario), "rt", encoding="utf-8") as file:
         recorded = [json.loads(line) for line in file]
     read = read_scenario(scenario)
-    made = [decision.line for decision in decisions(read, profiles_of(read))]
+    profiles = profiles_of(read)
     found = Agreement()
+    made, by_engine = [], engine_outcomes(read, profiles)
+    plain = decisions(read, profiles)
+    while True:
+        quick = next(by_engine, None)  # before the decision changes the cluster
+        decision = next(plain, None)
+        if decision is None:
+            break
+        made.append(decision.line)
+        found.add(_compare_outcomes(quick, recorded_outcome(decision.line), decision.pod))
     if len(made) != len(recorded):
         found.lines += 1
         found.first = f"{scenario}: {len(made)} decisions, {len(recorded)} were recorded"
     for ours, theirs in zip(made, recorded, strict=False):
         found.add(compare_lines(ours, theirs, f"{scenario.parent.name}/{scenario.name}"))
     return found
+
+
+def _compare_outcomes(engine: Outcome | None, plain: Outcome | None, pod: str) -> Agreement:
+    same = engine == plain
+    first = "" if same else f"{pod}: the engine decides {engine}, the evaluation {plain}"
+    decided = int(plain is not None)
+    return Agreement(decided=decided, engine=decided * same, first=first)
 
 
 def compare_lines(ours: Line, theirs: Line, where: str = "") -> Agreement:
@@ -93,7 +117,7 @@ def compare_lines(ours: Line, theirs: Line, where: str = "") -> Agreement:
     for counts, statements in ((both, a & b), (either, a | b)):
         for (plugin, *_), number in statements.items():
             counts[plugin] += number
-    return Agreement(1, int(equal), either, both, first)
+    return Agreement(1, int(equal), said=either, same=both, first=first)
 
 
 def _difference(ours: Any, theirs: Any, path: str = "") -> str:
@@ -153,7 +177,8 @@ def report(
     console.print(_table("family", [(f, a.equal, a.lines) for f, a in families.items()]))
     console.print(_table("plugin", [(p, total.same[p], n) for p, n in sorted(total.said.items())]))
     console.print(
-        f"{len(paths)} scenarios: {total.equal} of {total.lines} decision lines are equal in full."
+        f"{len(paths)} scenarios: {total.equal} of {total.lines} decision lines are equal in full; "
+        f"the engine decides {total.engine} of {total.decided} alike."
     )
     differences = [part.first for part in families.values() if part.first]
     for text in differences:
