@@ -10,6 +10,11 @@ import yaml
 from typer.testing import CliRunner
 
 from schedlab.cli import app
+from schedlab.rng import Draws
+from schedlab.scheduling.base import PodBatch
+from schedlab.scheduling.registry import load_scheduler
+from schedlab.scheduling.view import ClusterView
+from schedlab.testing.conformance import pending, random_class, random_cluster
 from schedlab.testing.experiments import small_experiment
 
 TEXT = (Path(__file__).parents[1] / "README.md").read_text()
@@ -35,6 +40,31 @@ def test_the_scheduler_of_ten_lines(tmp_path, monkeypatch):
     result = CliRunner().invoke(app, arguments, env={"COLUMNS": "150"})
     assert result.exit_code == 0, result.output
     assert "WorstFit" in result.output
+
+
+def test_the_plugin_of_four_lines(tmp_path):
+    (code,) = [block for block in PYTHON if block.startswith("# prefer_old.py")]
+    (tmp_path / "prefer_old.py").write_text(code)
+    config = {
+        "apiVersion": "kubescheduler.config.k8s.io/v1",
+        "kind": "KubeSchedulerConfiguration",
+        "profiles": [
+            {
+                "plugins": {
+                    "score": {
+                        "disabled": [{"name": "*"}],
+                        "enabled": [{"name": "prefer_old.py:PreferOld"}],
+                    }
+                }
+            }
+        ],
+    }
+    (tmp_path / "config.yaml").write_text(yaml.safe_dump(config))
+    scheduler = load_scheduler(str(tmp_path / "config.yaml"))
+    state = random_cluster(1)
+    pod = pending(random_class(state, 1, 0), 0)
+    placement = scheduler.schedule(PodBatch([pod]), ClusterView(state), Draws(0))
+    assert placement.node[0] == ClusterView(state).feasible(pod)[0]
 
 
 def test_the_notebook_lines():
