@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 from schedlab.cli import app
 from schedlab.rng import Draws
 from schedlab.scheduling.base import PodBatch
-from schedlab.scheduling.registry import load_scheduler
+from schedlab.scheduling.kube_scheduler import KubeScheduler
 from schedlab.scheduling.view import ClusterView
 from schedlab.testing.conformance import pending, random_class, random_cluster
 from schedlab.testing.experiments import small_experiment
@@ -60,7 +60,7 @@ def test_the_plugin_of_four_lines(tmp_path):
         ],
     }
     (tmp_path / "config.yaml").write_text(yaml.safe_dump(config))
-    scheduler = load_scheduler(str(tmp_path / "config.yaml"))
+    scheduler = KubeScheduler(tmp_path / "config.yaml")
     state = random_cluster(1)
     pod = pending(random_class(state, 1, 0), 0)
     placement = scheduler.schedule(PodBatch([pod]), ClusterView(state), Draws(0))
