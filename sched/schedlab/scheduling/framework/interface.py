@@ -311,6 +311,19 @@ def depends_on(plugin: object) -> Depends:
     return found if isinstance(found, Depends) else Depends.GLOBAL
 
 
+def is_upstreams(plugin: object) -> bool:
+    """Return whether a plugin is one of kube-scheduler's own."""
+    return type(plugin).__module__.startswith("schedlab.scheduling.plugins.")
+
+
+def ignores_requests(plugin: object) -> bool:
+    """Return whether a plugin is known to say the same of classes of one form.
+
+    Upstream's resource plugins don't, but the engine answers for these apart.
+    """
+    return is_upstreams(plugin) or bool(getattr(plugin, "ignores_requests", False))
+
+
 def prepared(plugin: object, cycle: Cycle) -> PreFiltered:
     """Return what a plugin's PreFilter says; GO_ON when it has none."""
     pre_filter = getattr(plugin, "pre_filter", None)

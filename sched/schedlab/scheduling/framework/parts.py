@@ -15,7 +15,7 @@ from schedlab.cluster.vocabulary import Vocabulary
 from schedlab.scheduling.framework.answers import AskedPlugins
 from schedlab.scheduling.framework.class_cache import LeastRecent
 from schedlab.scheduling.framework.domain_plugins import DomainPlugins
-from schedlab.scheduling.framework.interface import Depends, depends_on
+from schedlab.scheduling.framework.interface import Depends, depends_on, ignores_requests
 from schedlab.scheduling.framework.node_part import BYTES_PER_NODE as NODE_BYTES
 from schedlab.scheduling.framework.node_part import NodePart, Plans, asks
 from schedlab.scheduling.framework.profiles import Profile
@@ -24,7 +24,6 @@ from schedlab.scheduling.framework.ranking import Layout, Ranking
 from schedlab.scheduling.framework.static_part import BYTES_PER_NODE as STATIC_BYTES
 from schedlab.scheduling.framework.static_part import (
     StaticPart,
-    ignores_requests,
     looks_anywhere,
     looks_at,
 )

@@ -35,6 +35,7 @@ from schedlab.scheduling.framework.interface import (
     Rows,
     Victim,
     depends_on,
+    is_upstreams,
 )
 from schedlab.scheduling.framework.pod_slots import ClassColumns, Memory, PodSlots
 from schedlab.scheduling.framework.preemption_kernel import (
@@ -45,7 +46,7 @@ from schedlab.scheduling.framework.preemption_kernel import (
 )
 from schedlab.scheduling.framework.profiles import Profile
 from schedlab.scheduling.plugins.default_preemption import NO_VICTIMS as NO_VICTIMS_FOUND
-from schedlab.scheduling.plugins.default_preemption import collected, helpful, is_upstreams
+from schedlab.scheduling.plugins.default_preemption import collected, helpful
 from schedlab.scheduling.plugins.dynamic_resources import DynamicResources
 from schedlab.scheduling.plugins.node_resources_fit import NodeResourcesFit
 

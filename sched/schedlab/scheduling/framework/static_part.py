@@ -14,33 +14,26 @@ from schedlab.cluster.nodes import NodeColumns
 from schedlab.cluster.state import ClusterState
 from schedlab.scheduling.framework.class_cache import Cursor, StaticVerdicts
 from schedlab.scheduling.framework.filter_cache import static_filters
-from schedlab.scheduling.framework.interface import Cycle, Depends, Scores, depends_on, skips_score
+from schedlab.scheduling.framework.interface import (
+    Cycle,
+    Depends,
+    Scores,
+    depends_on,
+    is_upstreams,
+    skips_score,
+)
 from schedlab.scheduling.framework.node_part import NO_ROWS
 from schedlab.scheduling.framework.profiles import Profile
 from schedlab.scheduling.plugins.node_affinity import NodeAffinity
 from schedlab.scheduling.plugins.taint_toleration import TaintToleration
 
 BYTES_PER_NODE = 34
-OF_UPSTREAM = "schedlab.scheduling.plugins."
-
-
-def of_upstream(plugin: object) -> bool:
-    """Return whether a plugin is one of kube-scheduler's own."""
-    return type(plugin).__module__.startswith(OF_UPSTREAM)
-
-
-def ignores_requests(plugin: object) -> bool:
-    """Return whether a plugin is known to say the same of classes of one form.
-
-    NodeResourcesFit and NodeResourcesBalancedAllocation don't, but `NodePart` answers for these.
-    """
-    return of_upstream(plugin) or bool(getattr(plugin, "ignores_requests", False))
 
 
 def looks_anywhere(profile: Profile) -> bool:
     """Return whether there are STATIC plugins that may look at anything: users' own."""
     return any(
-        depends_on(plugin) is Depends.STATIC and not of_upstream(plugin)
+        depends_on(plugin) is Depends.STATIC and not is_upstreams(plugin)
         for plugin in (*profile.filters, *(scorer for scorer, _ in profile.scores))
     )
 

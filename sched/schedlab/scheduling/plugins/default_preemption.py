@@ -30,6 +30,7 @@ from schedlab.scheduling.framework.interface import (
     Rejection,
     Victim,
     fit_error,
+    is_upstreams,
 )
 
 if TYPE_CHECKING:
@@ -167,11 +168,6 @@ def helpful(
             for at in places.tolist():
                 good[at] = _status(cycle, found, filters, at) == Code.UNSCHEDULABLE
     return found.rows[good]
-
-
-def is_upstreams(plugin: object) -> bool:
-    """Return whether a plugin is one of kube-scheduler's own."""
-    return type(plugin).__module__.startswith("schedlab.scheduling.plugins.")
 
 
 def _status(cycle: Cycle, found: Evaluation, filters: Sequence[FilterPlugin], at: int) -> Code:
