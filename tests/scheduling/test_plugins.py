@@ -17,14 +17,11 @@ from schedlab.api.objects import (
     NodeSelectorRequirement,
     NodeSelectorTerm,
     PreferredSchedulingTerm,
-    Taint,
-    Toleration,
 )
-from schedlab.api.selectors import node_selector_matches, tolerates_all
+from schedlab.api.selectors import node_selector_matches
 from schedlab.cluster import ClassTable, ClusterState, ResourceNames
 from schedlab.scheduling.framework.interface import Code, Cycle, fit_error
-from schedlab.scheduling.plugins import node_affinity, node_name, node_unschedulable
-from schedlab.scheduling.plugins import taint_toleration as taints
+from schedlab.scheduling.plugins import node_affinity
 from schedlab.scheduling.plugins.node_resources_balanced_allocation import (
     NodeResourcesBalancedAllocation,
 )
@@ -233,107 +230,6 @@ def test_a_pod_that_asks_nothing_is_not_balanced():
     state, plugin = cluster(small_node()), NodeResourcesBalancedAllocation()
     assert plugin.pre_score(Cycle(state, pod_class(state)), rows(state))
     assert not plugin.pre_score(Cycle(state, pod_class(state, cpu=1)), rows(state))
-
-
-# --- TaintToleration (TestTaintTolerationFilter, TestTaintTolerationScore)
-
-GPU = Taint(key="dedicated", value="gpu", effect="NoSchedule")
-SOFT = Taint(key="dedicated", value="gpu", effect="PreferNoSchedule")
-EVICT = Taint(key="maintenance", effect="NoExecute")
-
-
-@pytest.mark.parametrize(
-    ("taint", "tolerations", "passes"),
-    [
-        pytest.param((), (), True, id="no taint"),
-        pytest.param((GPU,), (), False, id="not tolerated"),
-        pytest.param((SOFT,), (), True, id="a soft taint only deters"),
-        pytest.param((EVICT,), (), False, id="NoExecute repels, too"),
-        pytest.param((GPU,), ({"key": "dedicated", "value": "gpu"},), True, id="equal, any effect"),
-        pytest.param((GPU,), ({"key": "dedicated", "value": "cpu"},), False, id="another value"),
-        pytest.param(
-            (GPU,), ({"key": "dedicated", "operator": "Exists"},), True, id="exists, any value"
-        ),
-        pytest.param((GPU, EVICT), ({"operator": "Exists"},), True, id="tolerates everything"),
-        pytest.param(
-            (GPU,),
-            ({"key": "dedicated", "value": "gpu", "effect": "NoExecute"},),
-            False,
-            id="another effect",
-        ),
-        pytest.param(
-            (GPU, EVICT), ({"key": "dedicated", "operator": "Exists"},), False, id="one of two"
-        ),
-    ],
-)
-def test_taints(taint, tolerations, passes):
-    state = cluster(small_node(taints=taint))
-    tolerated = tuple(Toleration.model_validate(t) for t in tolerations)
-    pod, plugin = pod_class(state, tolerations=tolerated), taints.TaintToleration()
-    (code,) = plugin.filter(Cycle(state, pod), rows(state)).tolist()
-    assert (code == 0) == passes
-    assert passes == tolerates_all(tolerated, taint, ("NoSchedule", "NoExecute"))
-    if code:
-        assert plugin.reasons(Cycle(state, pod), 0, code) == ("node(s) had untolerated taint(s)",)
-
-
-def test_soft_taints_are_counted_and_reversed():
-    second = Taint(key="slow", effect="PreferNoSchedule")
-    state = cluster(
-        small_node("none"),
-        small_node("one", taints=(SOFT,)),
-        small_node("two", taints=(SOFT, second)),
-        small_node("hard", taints=(GPU,)),
-    )
-    plugin = taints.TaintToleration()
-    raw = plugin.score(Cycle(state, pod_class(state)), rows(state))
-    assert raw.tolist() == [0, 1, 2, 0]
-    assert plugin.normalize(None, None, raw).tolist() == [100, 50, 0, 100]
-    assert plugin.normalize(None, None, np.zeros(3, np.int64)).tolist() == [100, 100, 100]
-
-
-# --- NodeUnschedulable, NodeName
-
-
-@pytest.mark.parametrize(
-    ("cordoned", "tolerations", "passes"),
-    [
-        pytest.param(False, (), True, id="open"),
-        pytest.param(True, (), False, id="cordoned"),
-        pytest.param(
-            True,
-            ({"key": "node.kubernetes.io/unschedulable", "operator": "Exists"},),
-            True,
-            id="tolerated",
-        ),
-    ],
-)
-def test_cordons(cordoned, tolerations, passes):
-    node = small_node()
-    spec = node.spec.model_copy(update={"unschedulable": cordoned})
-    state = cluster(node.model_copy(update={"spec": spec}))
-    pod = pod_class(state, tolerations=tuple(Toleration.model_validate(t) for t in tolerations))
-    plugin = node_unschedulable.NodeUnschedulable()
-    (code,) = plugin.filter(Cycle(state, pod), rows(state)).tolist()
-    assert (code == 0) == passes
-    assert plugin.reasons(Cycle(state, pod), 0, 1) == ("node(s) were unschedulable",)
-
-
-@pytest.mark.parametrize(
-    ("wanted", "codes"),
-    [
-        pytest.param("", [0, 0], id="any"),
-        pytest.param("n1", [1, 0], id="that one"),
-        pytest.param("gone", [1, 1], id="none"),
-    ],
-)
-def test_node_name(wanted, codes):
-    state = cluster(small_node("n0"), small_node("n1"))
-    plugin, pod = node_name.NodeName(), pod_class(state, node_name=wanted)
-    assert plugin.filter(Cycle(state, pod), rows(state)).tolist() == codes
-    assert plugin.reasons(Cycle(state, pod), 0, 1) == (
-        "node(s) didn't match the requested node name",
-    )
 
 
 # --- NodeAffinity (TestNodeAffinity, TestNodeAffinityPriority)
