@@ -20,12 +20,11 @@ from schedlab.api.objects import (
 )
 from schedlab.api.selectors import node_selector_matches
 from schedlab.cluster import ClassTable, ClusterState, ResourceNames
-from schedlab.scheduling.framework.interface import Code, Cycle, fit_error
+from schedlab.scheduling.framework.interface import Cycle
 from schedlab.scheduling.plugins import node_affinity
 from schedlab.scheduling.plugins.node_resources_balanced_allocation import (
     NodeResourcesBalancedAllocation,
 )
-from schedlab.scheduling.plugins.node_resources_fit import FitArgs, NodeResourcesFit
 from schedlab.testing import pod_template, small_node
 
 GIB = 1 << 30
@@ -53,145 +52,6 @@ def pod_class(state, cpu=0, memory=0, extra=None, **spec):
 
 def rows(state):
     return np.arange(state.nodes.size, dtype=np.int64)
-
-
-# --- NodeResourcesFit: filter (TestEnoughRequests)
-
-
-@pytest.mark.parametrize(
-    ("used", "asked", "reasons"),
-    [
-        pytest.param((0, 0), (0, 0), (), id="nothing asked, nothing used"),
-        pytest.param((10, 20), (0, 0), (), id="nothing asked of a full node"),
-        pytest.param((0, 0), (10, 20), (), id="exactly the whole node"),
-        pytest.param((0, 0), (11, 20), ("Insufficient cpu",), id="one core too many"),
-        pytest.param((0, 0), (10, 21), ("Insufficient memory",), id="one byte too many"),
-        pytest.param((5, 19), (1, 1), (), id="5 + 1 <= 10, 19 + 1 <= 20"),
-        pytest.param((9, 19), (2, 1), ("Insufficient cpu",), id="9 + 2 > 10"),
-        pytest.param((5, 19), (1, 2), ("Insufficient memory",), id="19 + 2 > 20"),
-        pytest.param(
-            (10, 20), (1, 1), ("Insufficient cpu", "Insufficient memory"), id="both are full"
-        ),
-        pytest.param((10, 0), (0, 20), (), id="a full cpu does not matter to a pod without cpu"),
-    ],
-)
-def test_what_fits(used, asked, reasons):
-    state = cluster(small_node(cpu=10, memory=20))
-    state.add_pod(0, pod_class(state, *used), 0)
-    pod, plugin = pod_class(state, *asked), NodeResourcesFit()
-    (code,) = plugin.filter(Cycle(state, pod), rows(state)).tolist()
-    assert (plugin.reasons(Cycle(state, pod), 0, code) if code else ()) == reasons
-    assert state.nodes.fits(0, pod.requests) == (not reasons)
-
-
-@pytest.mark.parametrize(
-    ("args", "reasons"),
-    [
-        pytest.param(FitArgs(), ("Insufficient example.com/fpga",), id="an extended resource"),
-        pytest.param(FitArgs(ignored=frozenset({"example.com/fpga"})), (), id="ignored by name"),
-        pytest.param(FitArgs(ignored_groups=frozenset({"example.com"})), (), id="by its group"),
-        pytest.param(
-            FitArgs(ignored_groups=frozenset({"other.com"})),
-            ("Insufficient example.com/fpga",),
-            id="another group",
-        ),
-    ],
-)
-def test_extended_resources(args, reasons):
-    state = cluster(small_node())
-    pod, plugin = pod_class(state, extra={"example.com/fpga": 1}), NodeResourcesFit(args)
-    state.nodes.reserve_resources()
-    (code,) = plugin.filter(Cycle(state, pod), rows(state)).tolist()
-    assert (plugin.reasons(Cycle(state, pod), 0, code) if code else ()) == reasons
-
-
-def test_too_many_pods():
-    state = cluster(small_node(pods=1))
-    state.add_pod(0, pod_class(state), 0)
-    plugin, pod = NodeResourcesFit(), pod_class(state, cpu=1)
-    (code,) = plugin.filter(Cycle(state, pod), rows(state)).tolist()
-    assert plugin.reasons(Cycle(state, pod), 0, code) == ("Too many pods",)
-    assert plugin.status(Cycle(state, pod), 0, code) == Code.UNSCHEDULABLE
-
-
-@pytest.mark.parametrize(
-    ("cpu", "code"),
-    [
-        pytest.param(3_000, Code.UNSCHEDULABLE, id="an empty node would do"),
-        pytest.param(5_000, Code.UNSCHEDULABLE_AND_UNRESOLVABLE, id="no eviction helps"),
-    ],
-)
-def test_whether_evictions_could_help(cpu, code):
-    state = cluster(small_node(cpu=4_000))
-    state.add_pod(0, pod_class(state, cpu=2_000), 0)
-    plugin, pod = NodeResourcesFit(), pod_class(state, cpu=cpu)
-    (found,) = plugin.filter(Cycle(state, pod), rows(state)).tolist()
-    assert plugin.status(Cycle(state, pod), 0, found) == code
-
-
-# --- NodeResourcesFit: score (TestLeastAllocatedScoringStrategy and its siblings)
-
-
-@pytest.mark.parametrize(
-    ("strategy", "node", "used", "asked", "score"),
-    [
-        # cpu (4000 - 3000) x 100 / 4000 = 25, memory (10000 - 5000) x 100 / 10000 = 50: 75 / 2 = 37
-        pytest.param("LeastAllocated", (4_000, 10_000), (0, 0), (3_000, 5_000), 37, id="least"),
-        # cpu (6000 - 3000) = 50, memory 50
-        pytest.param("LeastAllocated", (6_000, 10_000), (0, 0), (3_000, 5_000), 50, id="even"),
-        # cpu (10000 - 6000) = 40, memory (20000 - 10000) = 50: 90 / 2 = 45
-        pytest.param(
-            "LeastAllocated", (10_000, 20_000), (3_000, 5_000), (3_000, 5_000), 45, id="on top"
-        ),
-        # cpu would be over capacity: 0; memory (10000 - 5000) = 50: 50 / 2 = 25
-        pytest.param("LeastAllocated", (4_000, 10_000), (3_000, 0), (3_000, 5_000), 25, id="over"),
-        # cpu 3000 x 100 / 4000 = 75, memory 5000 x 100 / 10000 = 50: 125 / 2 = 62
-        pytest.param("MostAllocated", (4_000, 10_000), (0, 0), (3_000, 5_000), 62, id="most"),
-        # cpu min(6000, 4000) = 100, memory 50: 150 / 2 = 75
-        pytest.param("MostAllocated", (4_000, 10_000), (3_000, 0), (3_000, 5_000), 75, id="capped"),
-    ],
-)
-def test_least_and_most_allocated(strategy, node, used, asked, score):
-    state = cluster(small_node(cpu=node[0], memory=node[1]))
-    if any(used):
-        state.add_pod(0, pod_class(state, used[0], used[1] or 1), 0)
-        state.nodes.nonzero_requested[1, 0] = used[1]
-    plugin = NodeResourcesFit(FitArgs(strategy))
-    pod = pod_class(state, *asked)
-    assert plugin.score(Cycle(state, pod), rows(state)).tolist() == [score]
-
-
-def test_a_container_that_asks_nothing_counts_as_100m_and_200mi():
-    state = cluster(small_node(cpu=1_000, memory=2_000 << 20))
-    # cpu (1000 - 100) x 100 / 1000 = 90, memory (2000 - 200) x 100 / 2000 = 90
-    score = NodeResourcesFit().score(Cycle(state, pod_class(state)), rows(state))
-    assert score.tolist() == [90]
-
-
-@pytest.mark.parametrize(
-    ("used", "score"),
-    [
-        pytest.param(0, 0, id="0 % is the first point"),
-        pytest.param(25, 50, id="25 %: half-way from 0 to 100"),
-        pytest.param(50, 100, id="50 % is a point"),
-        pytest.param(75, 75, id="75 %: half-way from 100 to 50"),
-        pytest.param(100, 50, id="100 % is the last point"),
-    ],
-)
-def test_requested_to_capacity_ratio(used, score):
-    shape = ((0, 0), (50, 10), (100, 5))
-    args = FitArgs("RequestedToCapacityRatio", (("cpu", 1),), shape)
-    state = cluster(small_node(cpu=100_000))
-    pod = pod_class(state, cpu=used * 1_000) if used else pod_class(state, cpu=1)
-    assert NodeResourcesFit(args).score(Cycle(state, pod), rows(state)).tolist() == [score]
-
-
-def test_weights_and_resources_that_do_not_count():
-    state = cluster(small_node(cpu=1_000, memory=1_000))
-    args = FitArgs("LeastAllocated", (("cpu", 3), ("memory", 1), ("example.com/gpu", 9)))
-    # cpu 50 x 3 + memory 10 x 1 = 160 / 4 = 40; the resource that is not asked for does not count
-    pod = pod_class(state, 500, 900)
-    assert NodeResourcesFit(args).score(Cycle(state, pod), rows(state)).tolist() == [40]
 
 
 # --- NodeResourcesBalancedAllocation (TestNodeResourcesBalancedAllocation)
@@ -397,10 +257,3 @@ def test_masks_are_the_scalar_matches(label_sets, terms):
     assert mask.tolist() == [
         node_selector_matches(selector, node.metadata.labels, node.metadata.name) for node in nodes
     ]
-
-
-def test_the_message_is_upstreams():
-    counts = {"Insufficient memory": 2, "Insufficient cpu": 10, "Too many pods": 1}
-    assert fit_error(12, counts) == (
-        "0/12 nodes are available: 1 Too many pods, 10 Insufficient cpu, 2 Insufficient memory."
-    )
