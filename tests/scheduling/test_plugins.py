@@ -22,9 +22,6 @@ from schedlab.api.selectors import node_selector_matches
 from schedlab.cluster import ClassTable, ClusterState, ResourceNames
 from schedlab.scheduling.framework.interface import Cycle
 from schedlab.scheduling.plugins import node_affinity
-from schedlab.scheduling.plugins.node_resources_balanced_allocation import (
-    NodeResourcesBalancedAllocation,
-)
 from schedlab.testing import pod_template, small_node
 
 GIB = 1 << 30
@@ -52,44 +49,6 @@ def pod_class(state, cpu=0, memory=0, extra=None, **spec):
 
 def rows(state):
     return np.arange(state.nodes.size, dtype=np.int64)
-
-
-# --- NodeResourcesBalancedAllocation (TestNodeResourcesBalancedAllocation)
-
-
-@pytest.mark.parametrize(
-    ("node", "asked", "score"),
-    [
-        # |0.75 - 0.5| / 2 = 0.125: 87.5 is truncated
-        pytest.param((4_000, 10_000), (3_000, 5_000), 87, id="a quarter apart"),
-        pytest.param((6_000, 10_000), (3_000, 5_000), 100, id="even"),
-        # shares are capped at 1: |1 - 0.5| / 2 = 0.25
-        pytest.param((2_000, 10_000), (3_000, 5_000), 75, id="over capacity counts as full"),
-        # a resource that the node lacks does not count: one share has no deviation
-        pytest.param((4_000, 0), (3_000, 5_000), 100, id="one resource only"),
-    ],
-)
-def test_balance(node, asked, score):
-    state = cluster(small_node(cpu=node[0], memory=node[1]))
-    plugin, pod = NodeResourcesBalancedAllocation(), pod_class(state, *asked)
-    assert plugin.score(Cycle(state, pod), rows(state)).tolist() == [score]
-
-
-def test_balance_over_three_resources():
-    node = small_node(cpu=1_000, memory=1_000)
-    offer = Amounts({**node.status.allocatable, "example.com/gpu": 4})
-    status = node.status.model_copy(update={"allocatable": offer})
-    state = cluster(node.model_copy(update={"status": status}))
-    plugin = NodeResourcesBalancedAllocation((("cpu", 1), ("memory", 1), ("example.com/gpu", 1)))
-    pod = pod_class(state, 200, 400, {"example.com/gpu": 3})
-    # shares 0.2, 0.4, 0.75, mean 0.45: sqrt((0.0625 + 0.0025 + 0.09) / 3) = 0.2273: 77
-    assert plugin.score(Cycle(state, pod), rows(state)).tolist() == [77]
-
-
-def test_a_pod_that_asks_nothing_is_not_balanced():
-    state, plugin = cluster(small_node()), NodeResourcesBalancedAllocation()
-    assert plugin.pre_score(Cycle(state, pod_class(state)), rows(state))
-    assert not plugin.pre_score(Cycle(state, pod_class(state, cpu=1)), rows(state))
 
 
 # --- NodeAffinity (TestNodeAffinity, TestNodeAffinityPriority)
