@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from schedlab.cluster.classes import PodClass
 from schedlab.cluster.nodes import NodeColumns
-from schedlab.cluster.vocabulary import CPU, EPHEMERAL_STORAGE, MEMORY
+from schedlab.cluster.vocabulary import CPU, EPHEMERAL_STORAGE, MEMORY, PODS
 from schedlab.scheduling.framework.interface import Rows
 
 ResourceWeights = tuple[tuple[str, int], ...]
@@ -42,8 +42,8 @@ def scored_resources(
     """Return what of *resources* counts for a class.
 
     An extended resource that the pod doesn't ask for, or that no node of the cluster offers, does
-    not count. With *nonzero* cpu and memory count as upstream's 100m and 200Mi where a container
-    asks for nothing.
+    not count, and neither does the number of pods. With *nonzero* cpu and memory count as
+    upstream's 100m and 200Mi where a container asks for nothing.
     """
     found = scored_list(pod, nodes, resources, nonzero=nonzero)
     rows, amounts, weights = np.array(found, np.int64).reshape(-1, 3).T
@@ -59,7 +59,7 @@ def scored_list(
     found = []
     for name, weight in resources:
         row = nodes.resources.get(name)
-        if row < 0 or row >= len(nodes.allocatable):
+        if row < 0 or row == PODS or row >= len(nodes.allocatable):
             continue
         amount = least[row] if nonzero and row in (CPU, MEMORY) else asked.get(row, 0)
         if amount or row <= EPHEMERAL_STORAGE:

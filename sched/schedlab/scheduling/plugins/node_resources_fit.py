@@ -61,8 +61,22 @@ class FitArgs:
     ignored_groups: frozenset[str] = frozenset()
 
     def counts(self, resource: str) -> bool:
-        """Return whether the filter looks at a resource."""
+        """Return whether the filter looks at a resource: only extended ones can be left out."""
+        if not is_extended(resource):
+            return True
         return resource not in self.ignored and resource.split("/")[0] not in self.ignored_groups
+
+
+def is_extended(resource: str) -> bool:
+    """Return whether a resource is none of Kubernetes' own.
+
+    Examples
+    --------
+    >>> [is_extended(name) for name in ("nvidia.com/gpu", "hugepages-2Mi", "kubernetes.io/batch")]
+    [True, False, False]
+    """
+    own = "/" not in resource or "kubernetes.io/" in resource
+    return not own and not resource.startswith("requests.")
 
 
 class NodeResourcesFit:
@@ -87,9 +101,7 @@ class NodeResourcesFit:
     def wanted(self, pod: PodClass, nodes: NodeColumns) -> tuple[tuple[int, int], ...]:
         """Return the (resource row, amount) pairs that the filter looks at."""
         return tuple(
-            (row, amount)
-            for row, amount in pod.requests
-            if row <= PODS or self.args.counts(nodes.resources[row])
+            (row, amount) for row, amount in pod.requests if self.args.counts(nodes.resources[row])
         )
 
     def filter(self, cycle: Cycle, rows: Rows) -> Codes:
