@@ -7,15 +7,20 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from schedlab.api.base import Amounts
+from schedlab.api.objects import Container, PodSpec, ResourceRequirements
 from schedlab.cluster import ClassTable, ClusterState, NodeColumns, ResourceNames, Vocabulary
 from schedlab.cluster.invariants import bound_once, columns_are_sums, no_overcommit, violations
 from schedlab.cluster.nodes import ChangeLog
 from schedlab.cluster.pods import PodLatency, PodTable
-from schedlab.cluster.vocabulary import MAX_RESOURCES
+from schedlab.cluster.vocabulary import MOST_ASKED
 from schedlab.errors import InputError
 from schedlab.rng import Draws
+from schedlab.scheduling.base import PodBatch
+from schedlab.scheduling.kube_scheduler import KubeScheduler
+from schedlab.scheduling.view import ClusterView
 from schedlab.sim import Exponential
 from schedlab.testing import pod_template, small_node
+from schedlab.testing.conformance import pending
 
 
 def test_columns_grow_and_keep_what_they_hold():
@@ -70,13 +75,39 @@ def test_a_row_in_use_or_free_already_is_not_recycled():
     assert [state.nodes.add(small_node(name)) for name in ("b", "c")] == [row, row + 1]
 
 
-def test_there_are_no_more_resources_than_bits_in_a_verdict():
-    names = ResourceNames()
-    for i in range(MAX_RESOURCES - 4):
-        names.add(f"example.com/r{i}")
-    assert names.add("example.com/r0") == 4
-    with pytest.raises(InputError, match="at most 62 different resources"):
-        names.add("example.com/one-more")
+def asking_for(count):
+    amounts = Amounts({f"example.com/r{i}": 1 for i in range(count)})
+    resources = ResourceRequirements(requests=amounts)
+    return PodSpec(containers=(Container(name="c", resources=resources),))
+
+
+def test_a_pod_asks_for_no_more_resources_than_bits_in_a_verdict():
+    table = ClassTable(ResourceNames())
+    known = table.intern("default", asking_for(MOST_ASKED - 1), 0)
+    assert len(known.requests) == MOST_ASKED  # pods is the last
+    with pytest.raises(InputError, match="at most 62 resources that a pod asks for, found 63"):
+        table.intern("default", asking_for(MOST_ASKED), 0)
+
+
+def test_a_cluster_has_as_many_resources_as_it_likes():
+    state = ClusterState(ClassTable(ResourceNames()))
+    for i in range(200):
+        node = small_node(f"n{i}")
+        amounts = Amounts({**node.status.allocatable, f"example.com/r{i}": 1})
+        status = node.status.model_copy(update={"allocatable": amounts})
+        state.nodes.add(node.model_copy(update={"status": status}))
+    view, scheduler = ClusterView(state), KubeScheduler()
+    for i in (150, 3, 150):
+        resources = ResourceRequirements(requests=Amounts({f"example.com/r{i}": 1}))
+        spec = PodSpec(containers=(Container(name="c", resources=resources),))
+        pod = pending(state.classes.intern("default", spec, 0), len(state.node_of))
+        placement = scheduler.schedule(PodBatch([pod]), view, Draws(0))
+        if placement.node[0] >= 0:
+            state.add_pod(pod.row, pod.pod_class, placement.node[0])
+            assert placement.node == [i]
+    assert placement.reason[0].startswith(
+        "0/200 nodes are available: 200 Insufficient example.com/r150."
+    )
 
 
 def test_a_change_log_forgets_its_oldest_half():

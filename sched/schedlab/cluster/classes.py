@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from schedlab.api.objects import PodSpec, PodStatus
 from schedlab.api.requests import nonzero_requests, pod_requests
 from schedlab.cluster.devices import GPU_MILLI, DeviceRequest, device_request
-from schedlab.cluster.vocabulary import ResourceNames, Vocabulary
+from schedlab.cluster.vocabulary import MOST_ASKED, ResourceNames, Vocabulary
 from schedlab.errors import InputError
 
 UNIQUE_LABELS = frozenset(
@@ -163,6 +163,11 @@ class ClassTable:
             Where it says what the kubelet granted, that counts (see `api.requests.pod_requests`).
         annotations : mapping of str to str, optional
             Those of the pods: they may ask for GPUs (see `cluster.devices.device_request`).
+
+        Raises
+        ------
+        InputError
+            The pods ask for more than `MOST_ASKED` resources.
         """
         devices = device_request(annotations) if annotations else None
         text = self._text(spec)
@@ -179,6 +184,12 @@ class ClassTable:
             if devices is not None:
                 amounts[GPU_MILLI] = devices.total
             requests = tuple((self.resources.add(name), n) for name, n in amounts.items() if n)
+            if len(requests) > MOST_ASKED:
+                raise InputError(
+                    "resources.requests",
+                    found=len(requests),
+                    expected=f"at most {MOST_ASKED} resources that a pod asks for",
+                )
             bare = spec.model_dump_json(exclude=AMOUNTS)
             known = PodClass(
                 len(self._classes),

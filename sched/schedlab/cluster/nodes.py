@@ -175,7 +175,7 @@ class NodeColumns:
     def reserve_resources(self) -> None:
         """Give every resource of the vocabulary a row."""
         if len(self.resources) > self.allocatable.shape[0]:
-            self._allocate(self.capacity, 2 * len(self.resources))
+            self._allocate(self.capacity, len(self.resources) * 5 // 4 + 4)
 
     def add(self, node: Node) -> int:
         """Add a node, or replace the attributes of the one with its name; return its row."""

@@ -8,16 +8,14 @@ from __future__ import annotations
 from collections.abc import Hashable, Iterable, Iterator
 from typing import Final, Generic, TypeVar
 
-from schedlab.errors import InputError
-
 T = TypeVar("T", bound=Hashable)
 
 CPU: Final = 0
 MEMORY: Final = 1
 EPHEMERAL_STORAGE: Final = 2
 PODS: Final = 3
-MAX_RESOURCES: Final = 62
-"""A verdict is an int64 mask with one bit per resource."""
+MOST_ASKED: Final = 62
+"""Different resources that a pod may ask for: a verdict is an int64 mask with one bit for each."""
 
 
 class Vocabulary(Generic[T]):
@@ -71,17 +69,3 @@ class ResourceNames(Vocabulary[str]):
 
     def __init__(self) -> None:
         super().__init__(("cpu", "memory", "ephemeral-storage", "pods"))
-
-    def add(self, value: str) -> int:
-        """Return the row of a resource, giving it the next one when it is new.
-
-        Raises
-        ------
-        InputError
-            The cluster has more than `MAX_RESOURCES` resources.
-        """
-        if len(self) >= MAX_RESOURCES and self.get(value) < 0:
-            raise InputError(
-                "resources", found=value, expected=f"at most {MAX_RESOURCES} different resources"
-            )
-        return super().add(value)

@@ -4,7 +4,7 @@ A call from Python costs about 0.65 us with ten arrays, so a decision is one cal
 a plain numpy counterpart (the plugins' own `filter` and `score`, or the formula in `heuristics`)
 against which it is tested.
 
-Filter codes are bit masks of resources that do not fit (bit r = row r of the columns).
+Filter codes are bit masks of resources that do not fit: bit i is the i-th that the pod asks for.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ def fit_code(n: int, requested: Any, allocatable: Any, resources: Any, amounts: 
     for i in range(len(resources)):
         r = resources[i]
         if amounts[i] > allocatable[r, n] - requested[r, n]:
-            code |= 1 << r
+            code |= 1 << i
     return code
 
 
@@ -142,7 +142,7 @@ def _refresh_every(  # noqa: C901 - loops kept whole for the compiler
     codes[:] = 0
     for i in range(head[0]):
         r, amount = plan[1, i], plan[2, i]
-        bit = np.int64(1) << r
+        bit = np.int64(1) << i
         offered, taken = allocatable[r], requested[r]
         for n in range(size):
             if amount > offered[n] - taken[n]:

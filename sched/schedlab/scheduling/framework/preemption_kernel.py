@@ -69,12 +69,12 @@ def touched_rows(
 
 @compiled
 def lacking(asked: Any, used: Any, n: int, allocatable: Any) -> Any:
-    """Return the bit mask of the resources that are asked for and not free on node *n*."""
+    """Return a bit mask of what is asked for and not free on node *n*, bit i for the i-th."""
     code = np.int64(0)
     for i in range(asked.shape[1]):
         r = asked[0, i]
         if asked[1, i] > allocatable[r, n] - used[i]:
-            code |= np.int64(1) << r
+            code |= np.int64(1) << i
     return code
 
 

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from schedlab.cluster.compiled import compiled
 from schedlab.cluster.nodes import NodeColumns
-from schedlab.cluster.vocabulary import MAX_RESOURCES
+from schedlab.cluster.vocabulary import MOST_ASKED
 from schedlab.scheduling.framework.class_cache import Cursor, StaticVerdicts
 from schedlab.scheduling.framework.filter_cache import static_filters
 from schedlab.scheduling.framework.interface import Cycle, FilterPlugin, fit_error
@@ -41,7 +41,7 @@ def reject_rows(
         Index of NodeResourcesFit.
     found : tuple of (int64 [N], int64 [N], int64 [F], int64 [62])
         Filter (-1 = none) and code of each node; how many nodes each filter rejects; how many lack
-        each resource.
+        each of the resources that the pod asks for.
     """
     by, codes, counts, short = found
     for k in range(len(rows)):
@@ -88,7 +88,7 @@ class Rejections:
     counts : int64 array of shape [F]
         How many nodes each filter rejects.
     short : int64 array of shape [62]
-        How many nodes lack each resource.
+        How many nodes lack each of the resources that the class asks for.
     """
 
     __slots__ = ("_cursor", "_filters", "_fit", "_static", "by", "codes", "counts", "short")
@@ -107,7 +107,7 @@ class Rejections:
             self.by = np.full(nodes.size, -1, np.int64)
             self.codes = np.zeros(nodes.size, np.int64)
             self.counts = np.zeros(self._filters, np.int64)
-            self.short = np.zeros(MAX_RESOURCES, np.int64)
+            self.short = np.zeros(MOST_ASKED, np.int64)
         if self._cursor.usage != nodes.usage.count:
             rows: NDArray[np.integer] = self._cursor.changed_usage(nodes)
             verdicts = static.verdicts
@@ -125,7 +125,7 @@ def explain(
 ) -> str:
     """Return kube-scheduler's message for a class that fits nowhere.
 
-    It follows from the kept *verdicts*, and from how many nodes are *short* of each resource.
+    It follows from the kept *verdicts*, and from how many nodes are *short* of what it asks for.
     """
     if verdicts.reasons is None:
         verdicts.reasons = _static_reasons(filters, cycle, verdicts)
@@ -133,9 +133,9 @@ def explain(
     nodes = cycle.nodes
     fit = next((f for f in filters if isinstance(f, NodeResourcesFit)), None)
     if fit is not None:
-        for resource in short.nonzero()[0].tolist():
-            for reason in fit.reasons(cycle, -1, 1 << resource):
-                counts[reason] = counts.get(reason, 0) + int(short[resource])
+        for asked in short.nonzero()[0].tolist():
+            for reason in fit.reasons(cycle, -1, 1 << asked):
+                counts[reason] = counts.get(reason, 0) + int(short[asked])
     return fit_error(len(nodes.row_of), counts)
 
 

@@ -105,27 +105,28 @@ class NodeResourcesFit:
         )
 
     def filter(self, cycle: Cycle, rows: Rows) -> Codes:
-        """Return a bit mask of the resources that don't fit, bit r for row r."""
+        """Return a bit mask of the resources that don't fit, bit i for the i-th of `wanted`."""
         nodes = cycle.nodes
         codes = np.zeros(len(rows), np.int64)
-        for resource, amount in self.wanted(cycle.pod_class, nodes):
+        for i, (resource, amount) in enumerate(self.wanted(cycle.pod_class, nodes)):
             free = nodes.allocatable[resource, rows] - nodes.requested[resource, rows]
-            codes |= np.where(amount > free, 1 << resource, 0)
+            codes |= np.where(amount > free, 1 << i, 0)
         return codes
 
     def reasons(self, cycle: Cycle, row: int, code: int) -> tuple[str, ...]:
         """Return "Too many pods" and "Insufficient <resource>" for each bit."""
         words = []
-        for resource, name in enumerate(cycle.nodes.resources):
-            if code >> resource & 1:
+        for i, (resource, _) in enumerate(self.wanted(cycle.pod_class, cycle.nodes)):
+            if code >> i & 1:
+                name = cycle.nodes.resources[resource]
                 words.append("Too many pods" if resource == PODS else f"Insufficient {name}")
         return tuple(sorted(words))
 
     def status(self, cycle: Cycle, row: int, code: int) -> Code:
         """Return whether an empty node would do."""
-        for resource, amount in cycle.pod_class.requests:
+        for i, (resource, amount) in enumerate(self.wanted(cycle.pod_class, cycle.nodes)):
             over = amount > cycle.nodes.allocatable[resource, row]
-            if code >> resource & 1 and over and resource != PODS:
+            if code >> i & 1 and over and resource != PODS:
                 return Code.UNSCHEDULABLE_AND_UNRESOLVABLE
         return Code.UNSCHEDULABLE
 
