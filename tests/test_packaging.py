@@ -75,6 +75,8 @@ def test_the_wheel_holds_the_package_and_its_data(unpacked):
         "cli/starter/my_scheduler.py",
         "cli/starter/notebook.ipynb",
         "report/report.html.j2",
+        "scheduling/learned/models/gpu.npz",
+        "scheduling/learned/models/resources.json",
     ):
         assert (unpacked / "schedlab" / name).is_file(), name
     (info,) = unpacked.glob("*.dist-info")

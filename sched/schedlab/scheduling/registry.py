@@ -40,6 +40,7 @@ SCHEDULERS: dict[str, str] = {
     "ilp-rebalance": "schedlab.scheduling.ilp.schedulers:IlpRebalance",
     "flow": "schedlab.scheduling.ilp.schedulers:Flow",
     "ilp-partitioned": "schedlab.scheduling.ilp.schedulers:IlpPartitioned",
+    "learned": "schedlab.scheduling.learned.scheduler:Learned",
 }
 """Built-in schedulers: name -> ``module:Class``."""
 
@@ -83,6 +84,9 @@ def load_scheduler(
         config = given.get("config")
         if isinstance(config, str) and base is not None:
             given["config"] = str(base / config)
+        model = given.get("model")
+        if isinstance(model, str) and model.endswith((".npz", ".json")) and base is not None:
+            given["model"] = str(base / model)
         made = instantiate(name, made, given)
     elif given:
         raise InputError(f"{name}: options", found=given, expected="none: it is an instance")
