@@ -24,6 +24,8 @@ class Learned(KubeScheduler):
         See there.
     tie_break : {"first", "random"}, default "first"
         Among nodes of equal value; models are trained with "first", which fills nodes up.
+    preemption : bool, default True
+        Whether a pod that fits nowhere may drive out others of lower priority.
     """
 
     def __init__(
@@ -32,10 +34,13 @@ class Learned(KubeScheduler):
         *,
         coverage: float = 0.95,
         tie_break: str = "first",
+        preemption: bool = True,
     ) -> None:
         default, scorer = Profile.default(), LearnedScore(model, coverage=coverage)
         others = {**(default.others or {}), "pre_score": ()}
         others["reserve"] = (*others.get("reserve", ()), scorer)
+        if not preemption:
+            others["post_filter"] = ()
         profile = replace(
             default, scores=((scorer, 1),), percentage_of_nodes_to_score=100, others=others
         )
