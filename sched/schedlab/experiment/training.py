@@ -28,7 +28,7 @@ from schedlab.experiment.config import Source
 from schedlab.experiment.problems import problem_of
 from schedlab.experiment.training_config import ProblemSet, Training, scenarios_of
 from schedlab.record.provenance import commit, versions
-from schedlab.record.wallclock import Stopwatch
+from schedlab.record.wallclock import cpu_s, elapsed_s
 from schedlab.rng import Draws
 from schedlab.scheduling.base import Pod, PodBatch
 from schedlab.scheduling.learned.imitation import (
@@ -145,14 +145,14 @@ def train(
     InputError
         Files that can't be used, or nothing of this training to resume.
     """
-    watch = Stopwatch()
-    with watch.phase("train"):
-        setup = _prepared(training, source, jobs)
-        if training.method == "policy-search":
-            model, curve = _search(setup, out, _identity(training, source), resume, told)
-        else:
-            model, curve = _imitate(setup, told)
-    card = _card(setup, model, command, watch.laps[0].wall_s)
+    cost = _Cost()
+    setup = _prepared(training, source, jobs)
+    if training.method == "policy-search":
+        store = _Store(out / "history.json", _identity(training, source), cost)
+        model, curve = _search(setup, store, resume, told)
+    else:
+        model, curve = _imitate(setup, told)
+    card = _card(setup, model, command, cost)
     model = replace(model, card=card)
     model.save(out / training.name)
     _write_curve(out / "curve.csv", curve)
@@ -179,6 +179,68 @@ class _Setup:
         gains = np.array(found, np.float64).reshape(len(models), -1)
         means: Vector = np.average(gains, axis=1, weights=[task.weight for task in tasks])
         return means
+
+
+class _Cost:
+    """What training has cost so far, in seconds; what was done before a resumption counts."""
+
+    def __init__(self) -> None:
+        self._wall, self._cpu = elapsed_s(), cpu_s()
+
+    def add(self, wall: float, cpu: float) -> None:
+        """Count what an interrupted training took."""
+        self._wall -= wall
+        self._cpu -= cpu
+
+    @property
+    def wall(self) -> float:
+        """Elapsed real time."""
+        return elapsed_s() - self._wall
+
+    @property
+    def cpu(self) -> float:
+        """Processor time."""
+        return cpu_s() - self._cpu
+
+
+@dataclass(frozen=True)
+class _Store:
+    """The file that holds what a search was told."""
+
+    path: Path
+    identity: str
+    cost: _Cost
+
+    def read(self) -> History:
+        """Return what is there; its cost counts from now on."""
+        try:
+            found: dict[str, Any] = json.loads(self.path.read_text(encoding="utf-8"))
+        except (OSError, ValueError):
+            expected = "the history of a search"
+            raise InputError("--resume", found=str(self.path), expected=expected) from None
+        if found.get("id") != self.identity:
+            raise InputError(
+                "--resume",
+                found=f"{self.path}, of another training",
+                expected="the history of a search with this file, these inputs and this version",
+            )
+        self.cost.add(found["seconds"], found["cpu_seconds"])
+        scores = [np.array(row, np.float64) for row in found["scores"]]
+        return History(scores, {int(key): value for key, value in found["validation"].items()})
+
+    def write(self, history: History) -> None:
+        """Write atomically what was found."""
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        content = {
+            "id": self.identity,
+            "seconds": round(self.cost.wall, 1),
+            "cpu_seconds": round(self.cost.cpu, 1),
+            "scores": [row.tolist() for row in history.scores],
+            "validation": history.validation,
+        }
+        partial = self.path.with_name("history.json.part")
+        partial.write_text(json.dumps(content), encoding="utf-8")
+        os.replace(partial, self.path)
 
 
 def _prepared(training: Training, source: Source, jobs: int) -> _Setup:
@@ -229,15 +291,15 @@ def _identity(training: Training, source: Source) -> str:
 
 
 def _search(
-    setup: _Setup, out: Path, identity: str, resume: bool, told: Told
+    setup: _Setup, store: _Store, resume: bool, told: Told
 ) -> tuple[Model, list[dict[str, float | None]]]:
     spec = setup.training.model
     space = Space(setup.scale, spec.by_kind, spec.hidden, setup.start.levels)
-    history = _resumed(out, identity) if resume else History()
+    history = store.read() if resume else History()
     curve: list[dict[str, float | None]] = []
 
     def note(generation: int, so_far: History) -> None:
-        _write_history(out, identity, so_far)
+        store.write(so_far)
         told(_row(generation, so_far))
 
     found = policy_search(
@@ -349,34 +411,6 @@ def solved(cluster: Cluster, workload: Workload, seconds: float) -> NDArray[np.i
     return np.array(placement.node, np.int32)
 
 
-def _resumed(out: Path, identity: str) -> History:
-    path = out / "history.json"
-    try:
-        found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        raise InputError("--resume", found=str(path), expected="the history of a search") from None
-    if found.get("id") != identity:
-        raise InputError(
-            "--resume",
-            found=f"{path}, of another training",
-            expected="the history of a search with this file, these inputs and this version",
-        )
-    scores = [np.array(row, np.float64) for row in found["scores"]]
-    return History(scores, {int(key): value for key, value in found["validation"].items()})
-
-
-def _write_history(out: Path, identity: str, history: History) -> None:
-    out.mkdir(parents=True, exist_ok=True)
-    content = {
-        "id": identity,
-        "scores": [row.tolist() for row in history.scores],
-        "validation": history.validation,
-    }
-    partial = out / "history.json.part"
-    partial.write_text(json.dumps(content), encoding="utf-8")
-    os.replace(partial, out / "history.json")
-
-
 def _write_curve(path: Path, curve: list[dict[str, float | None]]) -> None:
     with path.open("w", newline="", encoding="utf-8") as file:
         writer = csv.DictWriter(file, ["generation", "best", "mean", "validation"])
@@ -384,7 +418,7 @@ def _write_curve(path: Path, curve: list[dict[str, float | None]]) -> None:
         writer.writerows(curve)
 
 
-def _card(setup: _Setup, model: Model, command: str, seconds: float) -> dict[str, Any]:
+def _card(setup: _Setup, model: Model, command: str, cost: _Cost) -> dict[str, Any]:
     training = setup.training
 
     def metrics(tasks: list[Task]) -> dict[str, dict[str, float | str]]:
@@ -404,7 +438,8 @@ def _card(setup: _Setup, model: Model, command: str, seconds: float) -> dict[str
         "command": command,
         "commit": commit(),
         "versions": versions(),
-        "seconds": round(seconds, 1),
+        "seconds": round(cost.wall, 1),
+        "cpu_seconds": round(cost.cpu, 1),
         "metrics": {"training": metrics(setup.tasks), "validation": metrics(setup.checks)},
         "training": training.model_dump(mode="json", by_alias=True, exclude={"data"}),
     }
