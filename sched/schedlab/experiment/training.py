@@ -376,6 +376,24 @@ def _choices(setup: _Setup, model: Model, number: int) -> list[Choice]:
     return found
 
 
+def all_at_once(cluster: Cluster, workload: Workload) -> tuple[ClusterState, list[Pod]]:
+    """Return an empty cluster, and the bare pods of a workload as if they all waited."""
+    state = ClusterState(ClassTable(ResourceNames()))
+    for node in cluster.nodes:
+        state.nodes.add(node)
+    state.mix = workload.mix
+    classes = [
+        state.classes.intern("default", template.spec, 0, annotations=template.metadata.annotations)
+        for template in workload.templates
+    ]
+    arrivals = workload.pods
+    pods = [
+        Pod(row, classes[template], arrivals.name[row], int(arrivals.key[row]), 1, 0, -1)
+        for row, template in enumerate(arrivals.template.tolist())
+    ]
+    return state, pods
+
+
 def solved(cluster: Cluster, workload: Workload, seconds: float) -> NDArray[np.int32]:
     """Return where the scheduler `ilp` puts the pods when they come all at once.
 
@@ -393,19 +411,8 @@ def solved(cluster: Cluster, workload: Workload, seconds: float) -> NDArray[np.i
     int32 array of shape [P]
         Row of each pod's node, -1 = it isn't placed.
     """
-    state = ClusterState(ClassTable(ResourceNames()))
-    for node in cluster.nodes:
-        state.nodes.add(node)
-    state.mix = workload.mix
-    classes = [
-        state.classes.intern("default", template.spec, 0, annotations=template.metadata.annotations)
-        for template in workload.templates
-    ]
-    arrivals = workload.pods
-    pods = [
-        Pod(row, classes[template], arrivals.name[row], int(arrivals.key[row]), 1, 0, -1)
-        for row, template in enumerate(arrivals.template[:SOLVED_PODS].tolist())
-    ]
+    state, pods = all_at_once(cluster, workload)
+    pods = pods[:SOLVED_PODS]
     scheduler = load_scheduler("ilp", {"time_limit": f"{seconds}s"})
     placement = scheduler.schedule(PodBatch(pods), ClusterView(state), Draws(0))
     return np.array(placement.node, np.int32)
