@@ -24,8 +24,10 @@ from schedlab.scheduling.learned.features import FEATURES, KINDS, NAMES
 from schedlab.scheduling.learned.kernels import kind_of
 from schedlab.scheduling.learned.model import Model
 from schedlab.scheduling.learned.score import LearnedScore
+from schedlab.scheduling.learned.surroundings import SURROUNDINGS, surroundings
 from schedlab.scheduling.view import ClusterView
 
+AROUND = tuple(feature.name for feature in SURROUNDINGS)
 OUTCOMES = ("outcome", "created_us", "bound_us", "finished_us")
 """Columns of the table of pods that say what came of it."""
 
@@ -55,6 +57,8 @@ class Recorded:
         self._seen = LearnedScore(Model.of({"device_left": -1.0}))  # shares go where they fit best
         self.rows: list[dict[str, Any]] = []
         self._decisions = 0
+        self._estimates: dict[int, int] = {}
+        self._refused: set[int] = set()
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._inner, name)
@@ -66,7 +70,11 @@ class Recorded:
             for i, pod in enumerate(pods):
                 placed = placement.verdict[i] == Verdict.PLACED
                 self._note(pod, view, placement.node[i] if placed else -1)
-                if placed:
+                self._refused.discard(pod.row)
+                if not placed:
+                    self._refused.add(pod.row)
+                else:
+                    self._estimates[pod.row] = pod.estimated_duration_us
                     trial.assume(pod, placement.node[i], placement.devices.get(i))
         return placement
 
@@ -78,9 +86,12 @@ class Recorded:
         others = np.flatnonzero(fits & (rows != chosen))
         drawn = self._draws.generator(pod.key + pod.attempt).permutation(others)[: self._others]
         kept = np.concatenate([np.flatnonzero(rows == chosen), drawn])
+        around = surroundings(
+            view.state, pod, rows[kept], view.now_us, self._estimates, len(self._refused)
+        )
         devices = pod.pod_class.devices
         milli, gpus = (0, 0) if devices is None else (devices.milli, devices.count)
-        for k in kept.tolist():
+        for k, outside in zip(kept.tolist(), around.T.tolist(), strict=True):
             self.rows.append(
                 {
                     "decision": self._decisions,
@@ -93,6 +104,7 @@ class Recorded:
                     "node": view.nodes.names[int(rows[k])],
                     "chosen": bool(rows[k] == chosen),
                     **dict(zip(NAMES, features[:, k].tolist(), strict=True)),
+                    **dict(zip(AROUND, outside, strict=True)),
                 }
             )
         self._decisions += 1
@@ -146,7 +158,7 @@ def export_decisions(
     found.attrs = {
         "run": run.manifest["run_id"],
         "schedlab": versions()["schedlab"],
-        "units": {feature.name: feature.unit for feature in FEATURES},
+        "units": {feature.name: feature.unit for feature in (*FEATURES, *SURROUNDINGS)},
     }
     path.parent.mkdir(parents=True, exist_ok=True)
     found.to_parquet(path, index=False)
