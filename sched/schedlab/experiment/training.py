@@ -28,7 +28,7 @@ from schedlab.experiment.config import Source
 from schedlab.experiment.problems import problem_of
 from schedlab.experiment.training_config import ProblemSet, Training, scenarios_of
 from schedlab.record.provenance import commit, versions
-from schedlab.record.wallclock import cpu_s, elapsed_s
+from schedlab.record.wallclock import elapsed_s
 from schedlab.rng import Draws
 from schedlab.scheduling.base import Pod, PodBatch
 from schedlab.scheduling.learned.imitation import (
@@ -182,25 +182,19 @@ class _Setup:
 
 
 class _Cost:
-    """What training has cost so far, in seconds; what was done before a resumption counts."""
+    """The real time that training took so far; what was done before a resumption counts."""
 
     def __init__(self) -> None:
-        self._wall, self._cpu = elapsed_s(), cpu_s()
+        self._start = elapsed_s()
 
-    def add(self, wall: float, cpu: float) -> None:
+    def add(self, seconds: float) -> None:
         """Count what an interrupted training took."""
-        self._wall -= wall
-        self._cpu -= cpu
+        self._start -= seconds
 
     @property
-    def wall(self) -> float:
+    def seconds(self) -> float:
         """Elapsed real time."""
-        return elapsed_s() - self._wall
-
-    @property
-    def cpu(self) -> float:
-        """Processor time."""
-        return cpu_s() - self._cpu
+        return round(elapsed_s() - self._start, 1)
 
 
 @dataclass(frozen=True)
@@ -224,7 +218,7 @@ class _Store:
                 found=f"{self.path}, of another training",
                 expected="the history of a search with this file, these inputs and this version",
             )
-        self.cost.add(found["seconds"], found["cpu_seconds"])
+        self.cost.add(found["seconds"])
         scores = [np.array(row, np.float64) for row in found["scores"]]
         return History(scores, {int(key): value for key, value in found["validation"].items()})
 
@@ -233,8 +227,7 @@ class _Store:
         self.path.parent.mkdir(parents=True, exist_ok=True)
         content = {
             "id": self.identity,
-            "seconds": round(self.cost.wall, 1),
-            "cpu_seconds": round(self.cost.cpu, 1),
+            "seconds": self.cost.seconds,
             "scores": [row.tolist() for row in history.scores],
             "validation": history.validation,
         }
@@ -445,8 +438,7 @@ def _card(setup: _Setup, model: Model, command: str, cost: _Cost) -> dict[str, A
         "command": command,
         "commit": commit(),
         "versions": versions(),
-        "seconds": round(cost.wall, 1),
-        "cpu_seconds": round(cost.cpu, 1),
+        "seconds": cost.seconds,
         "metrics": {"training": metrics(setup.tasks), "validation": metrics(setup.checks)},
         "training": training.model_dump(mode="json", by_alias=True, exclude={"data"}),
     }
