@@ -90,6 +90,16 @@ def test_an_interrupted_search_goes_on(tmp_path):
     assert rest.curve == whole.curve
 
 
+def test_a_finished_search_comes_out_again(tmp_path):
+    search = {"population": 4, "generations": 6, "validate_every": 1, "patience": 1, "seed": 3}
+    path = written(tmp_path, search=search)
+    first = run(path, tmp_path / "out")
+    again = run(path, tmp_path / "out", resume=True)
+    assert (again.model.linear == first.model.linear).all()
+    assert again.curve == first.curve
+    assert len(first.curve) < 6  # it ended because nothing became better
+
+
 def test_another_training_is_not_gone_on_with(tmp_path):
     run(written(tmp_path), tmp_path / "out")
     other = written(tmp_path, search={"population": 6, "generations": 2, "seed": 9})

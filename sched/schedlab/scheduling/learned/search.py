@@ -92,6 +92,7 @@ def policy_search(
         Called after each new generation, to show and store.
     """
     known = dict(history.validation)
+    history.validation.clear()  # it comes back generation by generation, or it would end too soon
 
     def tried(generation: int, mean: Vector) -> None:
         score = known.get(generation)
