@@ -10,16 +10,21 @@ from typer.testing import CliRunner
 
 from schedlab.cli.app import app
 from schedlab.errors import InputError
+from schedlab.experiment.build import build_scenario
 from schedlab.experiment.problems import problem_of
 from schedlab.experiment.rl_specs import CLUSTER, WORKLOAD
 from schedlab.experiment.training import _prepared, solved, train
-from schedlab.experiment.training_config import read_training
+from schedlab.experiment.training_config import read_training, scenarios_of
 from schedlab.rng import Draws
 from schedlab.scheduling.learned.model import load_model
+from schedlab.scheduling.learned.objectives import OBJECTIVES
+from schedlab.scheduling.learned.replay import replay
 from schedlab.testing.gpu_pods import made_up
 from schedlab.testing.runs import created, pod_template, pods_at, small_node
 from schedlab.workload import ClusterSpec, WorkloadSpec, build_cluster, build_workload
 from schedlab.workload.stream import Cluster
+
+ROOT = Path(__file__).parents[2]
 
 
 def document(**changes):
@@ -216,3 +221,19 @@ def test_the_files_that_come_with_schedlab_can_be_read():
             {entry.name for entry in part} for part in (training.training, training.validation)
         ]
         assert not kinds[0] & kinds[1]
+
+
+@pytest.mark.parametrize(("name", "problems"), [("gpu", "training"), ("resources", "edge")])
+def test_a_shipped_card_tells_what_its_model_does(name, problems):
+    model = load_model(name)
+    training, source = read_training(ROOT / "experiments" / f"train-{name}.yaml")
+    assert not model.card["commit"].endswith("dirty")
+    assert model.card["seconds"] < 30 * 60
+    (entry,) = [entry for entry in training.validation if entry.name == problems]
+    (scenario,) = scenarios_of(entry, training, source)
+    for seed in scenario.experiment.seeds:
+        problem = problem_of(*build_scenario(scenario, seed))
+        told = model.card["metrics"]["validation"][f"{problems}/default/{seed}"]
+        value = OBJECTIVES[told["objective"]](problem, replay(problem, model))
+        assert round(value, 4) == told["model"]
+        assert told["model"] > told["start"]
