@@ -77,6 +77,7 @@ def test_the_wheel_holds_the_package_and_its_data(unpacked):
         "report/report.html.j2",
         "scheduling/learned/models/gpu.npz",
         "scheduling/learned/models/resources.json",
+        "scheduling/learned/models/README.md",
     ):
         assert (unpacked / "schedlab" / name).is_file(), name
     (info,) = unpacked.glob("*.dist-info")
