@@ -80,7 +80,7 @@ def test_the_notebook_lines():
 
 @pytest.mark.parametrize(
     "command",
-    sorted(set(re.findall(r"`schedlab ([a-z]+)[^`]*`", TEXT))),
+    sorted(set(re.findall(r"`schedlab ([a-z-]+)[^`]*`", TEXT))),
 )
 def test_commands_exist(command):
     assert CliRunner().invoke(app, [command, "--help"]).exit_code == 0
