@@ -9,7 +9,7 @@ from schedlab.experiment.run import make_plan
 
 EXPERIMENTS = Path(__file__).parents[2] / "experiments"
 HELD_OUT = sorted(EXPERIMENTS.glob("learned-heldout*.yaml"))
-TRAINED = [EXPERIMENTS / "train-gpu.yaml", EXPERIMENTS / "train-resources.yaml"]
+TRAINED = sorted(EXPERIMENTS.glob("train-*.yaml"))
 MADE_UP = [path for path in HELD_OUT if "trace" not in path.read_text().split("schedulers:")[0]]
 HAND_WRITTEN = {
     "gpu": {
