@@ -245,7 +245,7 @@ def test_an_empty_mix_has_no_typical_pods():
     ("pods", "ratio"),
     [
         pytest.param([(4000, 500, 1, "")], 8.0, id="4,000 milli-cores for half a GPU"),
-        pytest.param([(4000, 500, 1, ""), (2000, 0, 0, "")], 12.0, id="CPU pods count, too"),
+        pytest.param([(4000, 500, 1, ""), (2000, 0, 0, "")], 8.0, id="CPU pods do not count"),
         pytest.param([(16000, 1000, 4, "")], 4.0, id="four GPUs"),
         pytest.param([(4000, 0, 0, "")], math.inf, id="no GPU: none can be stranded"),
     ],

@@ -96,16 +96,19 @@ class TypicalPods:
 
     @property
     def cpu_per_milli(self) -> float:
-        """Milli-cores that they ask for per thousandth of a GPU; infinite without GPUs.
+        """Milli-cores per thousandth of a GPU of those that want GPUs; infinite where none does.
 
         Examples
         --------
         >>> TypicalPods(((4000, 500, 1, ""), (1000, 0, 0, "")), (0.5, 0.5)).cpu_per_milli
-        10.0
+        8.0
         """
-        pairs = list(zip(self.shapes, self.share, strict=True))
-        milli = sum(share * shape[1] * shape[2] for shape, share in pairs)
-        return sum(share * shape[0] for shape, share in pairs) / milli if milli else math.inf
+        cpu = milli = 0.0
+        for shape, share in zip(self.shapes, self.share, strict=True):
+            wanted = shape[1] * shape[2]
+            milli += share * wanted
+            cpu += share * shape[0] if wanted else 0
+        return cpu / milli if milli else math.inf
 
     def columns(self, devices: DeviceColumns) -> TypicalColumns:
         """Return the pods as arrays for the kernels.
@@ -205,7 +208,7 @@ def stranded(cpu: Any, free: Any, count: Any, cpu_per_milli: Any) -> Any:
 def potential(
     cpu: Any, free: Any, count: Any, model: Any, typical: Any, stranding: Any, sums: Any
 ) -> Any:
-    """Return F_n(M), and *stranding*, (weight, CPU per thousandth of a GPU), of what is stranded.
+    """Return F_n(M) and what is stranded; *stranding* is (its weight, CPU per thousandth of a GPU).
 
     A weight of 0 leaves F_n(M) as it is, to the last bit.
     """

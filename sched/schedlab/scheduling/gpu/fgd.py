@@ -97,8 +97,10 @@ class FGDStranded(FGD):
     F_n(M) asks of each typical pod whether *one* of it fits. A node with eight idle GPUs and CPU
     for one pod is no fragment then, though seven of its GPUs will stay idle. So the potential whose
     change is scored has a second term: the idle GPU of a node beyond what its free CPU can feed, at
-    the CPU per GPU of the typical pods on average. The weight was chosen on four of the variants of
-    the openb trace (default, gpushare60, gpuspec20, multigpu30) under seeds used nowhere else.
+    the CPU per GPU of typical pods that want GPUs, on average.
+
+    The weight was chosen on four variants of the openb trace (default, gpushare60, gpuspec20,
+    multigpu30) under seeds used nowhere else; ``experiments/fgd-stranded.yaml`` tells of it.
     """
 
     name = "FGDStranded"
