@@ -25,6 +25,7 @@ from schedlab.scheduling.gpu.asked import Asked, asked_of
 
 BUDGET_BYTES = 128 << 20
 """Memory that the tables of one plugin may take."""
+BYTES_PER_NODE = 10
 STRANDING = 0.1
 """Weight of stranded GPU beside F_n(M)."""
 
@@ -64,7 +65,8 @@ class FGD:
         """Return 50 where fragmentation would stay as it is, more where it would fall."""
         if not cycle.nodes.devices.width:
             return np.zeros(len(rows), np.int64)
-        return self._table(cycle).scores[rows].astype(np.int64)
+        scores: Scores = self._table(cycle).scores[rows]
+        return scores
 
     def reserve(self, cycle: Cycle, row: int) -> Rejection | None:
         """Choose the GPU of a share: where fragmentation would rise the least."""
@@ -119,7 +121,7 @@ class Table:
 
     Attributes
     ----------
-    scores : int16 array of shape [N]
+    scores : int64 array of shape [N]
         0 .. 100; 0 where the pod doesn't fit.
     chosen : int16 array of shape [N]
         GPU of a share, -1 where it doesn't fit or isn't one.
@@ -130,7 +132,7 @@ class Table:
     __slots__ = ("chosen", "cursor", "scores")
 
     def __init__(self, size: int) -> None:
-        self.scores = np.zeros(size, np.int16)
+        self.scores = np.zeros(size, np.int64)
         self.chosen = np.full(size, -1, np.int16)
         self.cursor = -1
 
@@ -160,7 +162,7 @@ class Tables:
             self._tables.clear()
         table = self._tables.get(asked.shape)
         if table is None:
-            limit = max(16, BUDGET_BYTES // max(1, 4 * size))
+            limit = max(16, BUDGET_BYTES // max(1, BYTES_PER_NODE * size))
             while len(self._tables) >= limit:
                 self._tables.popitem(last=False)
             table = self._tables[asked.shape] = Table(size)
