@@ -12,7 +12,7 @@ from __future__ import annotations
 import argparse
 from collections.abc import Collection
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, lru_cache
 from pathlib import Path
 from typing import Final
 
@@ -29,6 +29,7 @@ from schedlab.record.tables import to_frames
 from schedlab.scheduling.registry import load_scheduler
 from schedlab.units import DAY
 from schedlab.workload.openb import Packing, read_openb_nodes, read_openb_pods
+from schedlab.workload.stream import Cluster, Workload
 
 POLICIES: Final = {
     "DotProd": ("gpu-dot-product", "02-DotProd"),
@@ -65,17 +66,7 @@ class Recorded:
 
     def run(self, scheduler: str) -> RunRecord:
         """Give the recorded orders to one of our schedulers."""
-        orders = self.golden / "orders"
-        stem = f"{self.trace}_s{self.seed}"
-        cluster = read_openb_nodes(
-            self.data / "openb_node_list_gpu_node.csv", order=orders / f"{stem}_nodes.csv.gz"
-        )
-        workload = read_openb_pods(
-            self.data / f"openb_pod_list_{self.trace}.csv",
-            time="shuffled",
-            packing=Packing(order=orders / f"{stem}_pods.csv.gz"),
-            cluster=cluster,
-        )
+        cluster, workload = _inputs(self)
         return simulate(
             cluster,
             workload,
@@ -97,6 +88,22 @@ class Recorded:
         rows &= frame["sc_policy"].eq(policy) & frame["seed"].eq(self.seed)
         (cells,) = frame.loc[rows, [str(percent) for percent in range(131)]].to_numpy(np.float64)
         return cells
+
+
+@lru_cache(maxsize=1)  # the policies of one experiment come one after the other
+def _inputs(recorded: Recorded) -> tuple[Cluster, Workload]:
+    orders = recorded.golden / "orders"
+    stem = f"{recorded.trace}_s{recorded.seed}"
+    cluster = read_openb_nodes(
+        recorded.data / "openb_node_list_gpu_node.csv", order=orders / f"{stem}_nodes.csv.gz"
+    )
+    workload = read_openb_pods(
+        recorded.data / f"openb_pod_list_{recorded.trace}.csv",
+        time="shuffled",
+        packing=Packing(order=orders / f"{stem}_pods.csv.gz"),
+        cluster=cluster,
+    )
+    return cluster, workload
 
 
 @cache
