@@ -33,6 +33,33 @@ def fit_code(n: int, requested: Any, allocatable: Any, resources: Any, amounts: 
 
 
 @compiled
+def fold(
+    rows: Any,
+    node_codes: Any,
+    node_scores: Any,
+    kept: Any,
+    raw: Any,
+    weights: Any,
+    codes: Any,
+    scores: Any,
+) -> Any:
+    """Fill *codes* and *scores* [N] at *rows* with what resources and other plugins say.
+
+    *kept* [F, N] are verdicts and *raw* [S, N] scores of the others, which count *weights* [S].
+    """
+    for k in range(len(rows)):
+        n = rows[k]
+        code = node_codes[n]
+        for f in range(len(kept)):
+            code |= kept[f, n]
+        score = node_scores[n]
+        for s in range(len(raw)):
+            score += weights[s] * raw[s, n]
+        codes[n] = code
+        scores[n] = score
+
+
+@compiled
 def ratio_score(utilization: int, xs: Any, ys: Any) -> Any:
     """Return the value of a piecewise linear shape at *utilization*, in truncating integers."""
     for i in range(len(xs)):
