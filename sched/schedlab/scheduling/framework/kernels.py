@@ -33,6 +33,34 @@ def fit_code(n: int, requested: Any, allocatable: Any, resources: Any, amounts: 
 
 
 @compiled
+def count_pairs(by: Any, codes: Any, found: Any) -> Any:
+    """Fill *found* [K, 4] with the distinct pairs of *by* and *codes*; return how many there are.
+
+    A row is the pair, how often it is there, and where first. With more than K pairs the answer is
+    K + 1, and *found* is of no use.
+    """
+    size = 0
+    last = 0
+    for n in range(len(by)):
+        if size > 0 and found[last, 0] == by[n] and found[last, 1] == codes[n]:
+            found[last, 2] += 1  # most nodes are rejected as the one before
+            continue
+        last = 0
+        while last < size and (found[last, 0] != by[n] or found[last, 1] != codes[n]):
+            last += 1
+        if last == len(found):
+            return len(found) + 1
+        if last == size:
+            found[last, 0] = by[n]
+            found[last, 1] = codes[n]
+            found[last, 2] = 0
+            found[last, 3] = n
+            size += 1
+        found[last, 2] += 1
+    return size
+
+
+@compiled
 def fold(
     rows: Any,
     node_codes: Any,
