@@ -9,6 +9,8 @@ BIN := $(VENV)/bin
 PIP := PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_CONSTRAINT=constraints.txt $(BIN)/python -m pip
 JOBS ?= $(shell getconf _NPROCESSORS_ONLN 2>/dev/null || echo 1)
 GOLDEN ?= ../shared/golden/kube-scheduler
+GOLDEN_FGD ?= ../shared/golden/fgd
+OPENB ?= ../shared/data/openb
 
 .PHONY: run test lint format golden bench notebooks clean help
 
@@ -16,7 +18,8 @@ help:
 	@echo "make run        compare three schedulers (experiments/quickstart.yaml)"
 	@echo "make test       all tests"
 	@echo "make lint       ruff, mypy, import contracts"
-	@echo "make golden     compare with all decisions recorded from kube-scheduler (GOLDEN=...)"
+	@echo "make golden     compare with all decisions recorded from kube-scheduler (GOLDEN=...), and with"
+	@echo "                all placements and published curves of FGD's paper (GOLDEN_FGD=..., OPENB=...)"
 	@echo "make bench      speed and memory, the numbers of README.md"
 	@echo "make notebooks  open the notebooks in JupyterLab"
 	@echo "make clean      remove .venv, caches and results"
@@ -39,6 +42,7 @@ format: $(VENV)/.dev
 
 golden: $(VENV)/.dev
 	$(BIN)/python -m schedlab.testing.golden $(GOLDEN) --jobs $(JOBS)
+	$(BIN)/python -m schedlab.testing.golden_fgd $(GOLDEN_FGD) $(OPENB) --jobs $(JOBS)
 
 bench: $(VENV)/.dev
 	$(BIN)/python -m pytest tests/bench -m bench --benchmark-enable -o addopts="--import-mode=importlib" -s

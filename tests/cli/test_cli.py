@@ -127,6 +127,10 @@ def test_dry_run_runs_nothing(small, tmp_path, monkeypatch):
     assert not (tmp_path / "results").exists()
 
 
+def test_a_comma_makes_a_number_the_one_seed(small):
+    assert "(seed 42)" in schedlab("run", small, "--dry-run", "--seeds", "42,")
+
+
 def test_one_seed_and_nothing_scarce_are_said(small, tmp_path):
     text = schedlab(
         "run", small, "--out", tmp_path / "o", "--no-report", "--seeds", 1,

@@ -164,13 +164,19 @@ def test_compiled_fragments_are_the_oracle_s_bit_for_bit(nodes, mix):
         assert found[row].tolist() == oracle(cpu, free, model, mix)[1]
 
 
-def scored(cpu, free, model, pod, mix):
+def potential(cpu, free, model, mix, stranding):
+    """Return F_n(M), and so much of the idle GPU that the CPU left is too little for."""
+    lost = oracle(cpu, free, model, mix)[0]
+    return lost + stranding * max(0.0, sum(free) - cpu / mix.cpu_per_milli) if stranding else lost
+
+
+def scored(cpu, free, model, pod, mix, stranding=0.0):
     """Return (score, GPU) of placing *pod* on a node, by the oracle; None where it doesn't fit."""
     asked, milli, gpus, models = pod
     fits = [d for d, left in enumerate(free) if left >= milli]
     if cpu < asked or len(fits) < gpus or (models and model not in models.split("|")):
         return None
-    before = oracle(cpu, free, model, mix)[0]
+    before = potential(cpu, free, model, mix, stranding)
 
     def score(after):
         return int(100 / (1 + math.exp(-(before - after) / 1000)))
@@ -179,17 +185,18 @@ def scored(cpu, free, model, pod, mix):
         ways = []
         for d in fits:
             left = [*free[:d], free[d] - milli, *free[d + 1 :]]
-            ways.append((score(oracle(cpu - asked, left, model, mix)[0]), -d))
+            ways.append((score(potential(cpu - asked, left, model, mix, stranding)), -d))
         best, device = max(ways)
         return best, -device
     idle = [d for d, left in enumerate(free) if left == 1000][:gpus]
     left = [0 if d in idle else v for d, v in enumerate(free)]
-    return score(oracle(cpu - asked, left, model, mix)[0]), -1
+    return score(potential(cpu - asked, left, model, mix, stranding)), -1
 
 
 @settings(max_examples=150, deadline=None)
-@given(st.lists(NODES, min_size=1, max_size=4), MIXES, SHAPES)
-def test_scores_are_the_oracle_s(nodes, mix, pod):
+@given(st.lists(NODES, min_size=1, max_size=4), MIXES, SHAPES, st.sampled_from([0.0, 0.25]))
+def test_scores_are_the_oracle_s(nodes, mix, pod, stranding):
+    stranding = stranding if mix.cpu_per_milli else 0.0  # pods without CPU strand nothing
     state = cluster(*nodes)
     columns, devices = state.nodes, state.nodes.devices
     size = columns.size
@@ -198,10 +205,11 @@ def test_scores_are_the_oracle_s(nodes, mix, pod):
     models = accepted(tuple(devices.models), pod[3].split("|") if pod[3] else ())
     gradient_scores(
         rows, columns.allocatable, columns.requested, devices.free, devices.count, devices.model,
-        mix.columns(devices), pod[:3], models, scores, chosen, np.zeros(size, np.int64), 1,
+        mix.columns(devices), (stranding, mix.cpu_per_milli), pod[:3], models, scores, chosen,
+        np.zeros(size, np.int64), 1,
     )  # fmt: skip
     for row, node in enumerate(nodes):
-        assert (scores[row], chosen[row]) == (scored(*node, pod, mix) or (0, -1))
+        assert (scores[row], chosen[row]) == (scored(*node, pod, mix, stranding) or (0, -1))
 
 
 def test_a_series_is_what_fragments_says_at_every_step():
@@ -231,3 +239,16 @@ def test_a_series_is_what_fragments_says_at_every_step():
 
 def test_an_empty_mix_has_no_typical_pods():
     assert TypicalPods.counted(Counter(), 0.95).shapes == ()
+
+
+@pytest.mark.parametrize(
+    ("pods", "ratio"),
+    [
+        pytest.param([(4000, 500, 1, "")], 8.0, id="4,000 milli-cores for half a GPU"),
+        pytest.param([(4000, 500, 1, ""), (2000, 0, 0, "")], 8.0, id="CPU pods do not count"),
+        pytest.param([(16000, 1000, 4, "")], 4.0, id="four GPUs"),
+        pytest.param([(4000, 0, 0, "")], math.inf, id="no GPU: none can be stranded"),
+    ],
+)
+def test_cpu_for_a_thousandth_of_a_gpu(pods, ratio):
+    assert TypicalPods.of(pods, 1.0).cpu_per_milli == ratio

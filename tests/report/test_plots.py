@@ -16,6 +16,7 @@ from matplotlib.figure import Figure
 
 from schedlab.record.metrics import DEFAULT_METRICS
 from schedlab.record.usage import Usage
+from schedlab.report.formatting import metric_title
 from schedlab.report.plots import (
     latency_cdf,
     node_heatmap,
@@ -27,7 +28,6 @@ from schedlab.report.plots import (
 from schedlab.report.stages import (
     STAGE_NAMES,
     forest,
-    metric_title,
     stage_latency,
     stage_quantiles,
     stage_waterfall,

@@ -116,7 +116,13 @@ _add(
     "study experiments/priority-matters.yaml --seeds 2 --time-limit 1s",
 )
 _add(project.init, "init", "Experiments", "init my-study")
-_add(results.compare, "compare", "Results", "compare results/quickstart --metric wait_p99")
+_add(
+    results.compare,
+    "compare",
+    "Results",
+    "compare results/quickstart --metric wait_p99",
+    "compare results/fgd-atc23 --published analysis_allo_discrete.csv",
+)
 _add(results.report, "report", "Results", "report results/quickstart")
 _add(
     export.export_decisions,

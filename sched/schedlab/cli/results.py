@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
 from schedlab.cli.console import note, out
+
+if TYPE_CHECKING:
+    from schedlab.experiment.results import Results
 
 Directory = Annotated[Path, typer.Argument(metavar="DIR", help="Results of an experiment.")]
 Format = Literal["table", "markdown", "csv"]
@@ -27,6 +30,14 @@ def compare(
     differences: Annotated[
         bool, typer.Option("--differences", help="Show the paired differences too.")
     ] = False,
+    published: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="CSV",
+            help="Compare runs of fgd-atc23 with a table of GPUs allocated that FGD's authors "
+            "published, instead of with each other.",
+        ),
+    ] = None,
     format_: Annotated[Format, typer.Option("--format", help="How to print.")] = "table",
 ) -> None:
     """Compare schedulers: means with 95 % intervals, and paired differences over common seeds."""
@@ -35,6 +46,9 @@ def compare(
     from schedlab.report import tables
 
     results = load(*directories)
+    if published is not None:
+        _compare_published(results, published, format_)
+        return
     comparison = results.compare(metric, baseline)
     if format_ == "csv":
         typer.echo(comparison.to_csv(index=False), nl=False)
@@ -50,6 +64,27 @@ def compare(
         console.print(tables.to_rich(grid, results.name))
     for text in [*remarks(comparison, results.runs), *results.run_notes]:
         console.print(f"- {text}", markup=False, soft_wrap=True)
+
+
+def _compare_published(results: Results, published: Path, format_: Format) -> None:
+    from schedlab.errors import InputError
+    from schedlab.experiment.published import against_published, published_grid, read_published
+    from schedlab.report import tables
+
+    frame = against_published(results.directories, read_published(published))
+    if not len(frame):
+        raise InputError(
+            "--published",
+            found=f"no list and policy of the runs in {published}",
+            expected="runs of fgd-atc23, with its names of schedulers",
+        )
+    grid = published_grid(frame)
+    if format_ == "csv":
+        typer.echo(frame.to_csv(index=False), nl=False)
+    elif format_ == "markdown":
+        typer.echo(tables.to_markdown(grid, results.name))
+    else:
+        out().print(tables.to_rich(grid, results.name))
 
 
 def report(

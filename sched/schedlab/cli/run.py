@@ -30,7 +30,9 @@ def run(
     ] = None,
     seeds: Annotated[
         str | None,
-        typer.Option(metavar="N|LIST", help="Number of seeds, or a list such as 3,5,8."),
+        typer.Option(
+            metavar="N|LIST", help="Number of seeds, or a list such as 3,5,8; 42, is seed 42."
+        ),
     ] = None,
     jobs: Annotated[
         int, typer.Option(min=-1, help="Processes; -1 = one per processor. Results don't change.")
@@ -84,7 +86,7 @@ def _seeds(text: str) -> object:
     from schedlab.errors import InputError
 
     try:
-        numbers = [int(part) for part in text.split(",")]
+        numbers = [int(part) for part in text.removesuffix(",").split(",")]
     except ValueError:
         raise InputError(
             "--seeds", found=text, expected="a number such as 10, or a list such as 3,5,8"

@@ -11,6 +11,7 @@ The kernels and the constants they use share this file (see `schedlab.cluster.co
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
@@ -92,6 +93,22 @@ class TypicalPods:
             covered += number
         weights = [(number / total) / (covered / total) for number, _ in kept]
         return cls(tuple(shape for _, shape in kept), tuple(weights))
+
+    @property
+    def cpu_per_milli(self) -> float:
+        """Milli-cores per thousandth of a GPU of those that want GPUs; infinite where none does.
+
+        Examples
+        --------
+        >>> TypicalPods(((4000, 500, 1, ""), (1000, 0, 0, "")), (0.5, 0.5)).cpu_per_milli
+        8.0
+        """
+        cpu = milli = 0.0
+        for shape, share in zip(self.shapes, self.share, strict=True):
+            wanted = shape[1] * shape[2]
+            milli += share * wanted
+            cpu += share * shape[0] if wanted else 0
+        return cpu / milli if milli else math.inf
 
     def columns(self, devices: DeviceColumns) -> TypicalColumns:
         """Return the pods as arrays for the kernels.
@@ -179,6 +196,30 @@ def fragment_rows(cpu: Any, free: Any, count: Any, model: Any, typical: Any, out
 
 
 @compiled
+def stranded(cpu: Any, free: Any, count: Any, cpu_per_milli: Any) -> Any:
+    """Return the idle thousandths of a node's GPUs beyond what the CPU that is left can feed."""
+    idle = 0
+    for d in range(count):
+        idle += free[d]
+    return max(0.0, idle - cpu / cpu_per_milli)
+
+
+@compiled
+def potential(
+    cpu: Any, free: Any, count: Any, model: Any, typical: Any, stranding: Any, sums: Any
+) -> Any:
+    """Return F_n(M) and what is stranded; *stranding* is (its weight, CPU per thousandth of a GPU).
+
+    A weight of 0 leaves F_n(M) as it is, to the last bit.
+    """
+    lost = fragment(cpu, free, count, model, typical, sums)
+    weight, cpu_per_milli = stranding
+    if weight > 0.0 and cpu_per_milli > 0.0:
+        lost += weight * stranded(cpu, free, count, cpu_per_milli)
+    return lost
+
+
+@compiled
 def gradient_score(before: Any, after: Any) -> Any:
     """Return FGD's score of a change of F: 50 = none, more = less fragmentation; truncated."""
     return int(SCORE_SCALE / (1.0 + np.exp(-(before - after) / FULL)))
@@ -206,7 +247,15 @@ def _take_idle(left: Any, count: Any, gpus: Any) -> Any:
 
 @compiled
 def _share_gradient(
-    before: Any, cpu: Any, left: Any, count: Any, model: Any, typical: Any, milli: Any, sums: Any
+    before: Any,
+    cpu: Any,
+    left: Any,
+    count: Any,
+    model: Any,
+    typical: Any,
+    stranding: Any,
+    milli: Any,
+    sums: Any,
 ) -> Any:
     """Return (score, GPU) of the first of the best GPUs for a share; equal GPUs score alike."""
     best = -1
@@ -218,7 +267,8 @@ def _share_gradient(
         if known:
             continue
         left[d] -= milli
-        score = gradient_score(before, fragment(cpu, left, count, model, typical, sums))
+        after = potential(cpu, left, count, model, typical, stranding, sums)
+        score = gradient_score(before, after)
         left[d] += milli
         if score > best:
             best = score
@@ -235,6 +285,7 @@ def gradient_scores(
     count: Any,
     model: Any,
     typical: Any,
+    stranding: Any,
     pod: Any,
     models: Any,
     scores: Any,
@@ -242,7 +293,7 @@ def gradient_scores(
     stamps: Any,
     stamp: Any,
 ) -> Any:
-    """Score placing a pod on each of *rows* by how it changes F there.
+    """Score placing a pod on each of *rows* by how it changes the `potential` there.
 
     *pod* is (milli-cores, thousandths of each GPU, GPUs), *models* [models + 1] says which will do;
     *scores* [N] and *chosen* [N], the GPU of a share, are filled at *rows*. Where the pod doesn't
@@ -265,15 +316,15 @@ def gradient_scores(
             continue
         if _load(free[n], count[n], milli, left) < gpus:
             continue
-        before = fragment(cpu, left, count[n], model[n], typical, sums)
+        before = potential(cpu, left, count[n], model[n], typical, stranding, sums)
         cpu -= cpu_milli
         if gpus == 1 and milli < FULL:
             scores[n], chosen[n] = _share_gradient(
-                before, cpu, left, count[n], model[n], typical, milli, sums
+                before, cpu, left, count[n], model[n], typical, stranding, milli, sums
             )
         else:
             _take_idle(left, count[n], gpus)
-            after = fragment(cpu, left, count[n], model[n], typical, sums)
+            after = potential(cpu, left, count[n], model[n], typical, stranding, sums)
             scores[n] = gradient_score(before, after)
 
 

@@ -7,11 +7,12 @@ Parallel runs share nothing, so the number of processes changes no byte of any r
 
 from __future__ import annotations
 
+import gc
 import warnings
 from collections.abc import Generator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -160,6 +161,13 @@ def check(plan: Plan) -> list[str]:
     return lines
 
 
+@cache
+def _prepare() -> None:
+    """Load what all runs of a process need, and keep the garbage collector from walking it."""
+    warm_up()
+    gc.freeze()
+
+
 def execute(spec: RunSpec, root: str, board: tuple[str, int, int] | None = None) -> RunDir:
     """Make one run and write it below *root*.
 
@@ -172,7 +180,7 @@ def execute(spec: RunSpec, root: str, board: tuple[str, int, int] | None = None)
     board : tuple, optional
         Path, size and row of the `Board` to report to.
     """
-    warm_up()
+    _prepare()
     watch = Stopwatch()
     scenario = scenario_of(spec)
     experiment = scenario.experiment

@@ -46,6 +46,7 @@ def arrival_curve(
     total = float(nodes[offered].sum()) if offered in nodes else 0.0
     if not total or asked not in pods:
         return pd.DataFrame(columns=["time_us", "arrived", "allocated"])
+    percent = total / 100  # demand of exactly half a per cent more has to stay so, to round to even
     created = micros(pods, "created_us")
     order = np.argsort(created, kind="stable")
     order = order[created[order] >= 0]
@@ -53,8 +54,8 @@ def arrival_curve(
     times = created[order]
     curve = {
         "time_us": times,
-        "arrived": np.cumsum(milli[order]) / total * 100,
-        "allocated": _held(pods, milli, times) / total * 100,
+        "arrived": np.cumsum(milli[order]) / percent,
+        "allocated": _held(pods, milli, times) / percent,
     }
     if fragments is not None and len(fragments):
         row = np.searchsorted(fragments["time_us"].to_numpy(), times, side="right") - 1

@@ -6,6 +6,8 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from schedlab.record.metrics import GPU_METRICS, METRICS, RESOURCE_METRICS, find_metric
+
 _TIME_UNITS: tuple[tuple[str, float], ...] = (
     ("d", 86400.0),
     ("h", 3600.0),
@@ -181,3 +183,13 @@ def _fixed(value: float, decimals: int) -> str:
 
 def _joined(text: str, unit: str) -> str:
     return f"{text} {unit}" if unit else text
+
+
+def metric_title(name: str) -> str:
+    """Return the short label of a metric, or its name where it isn't one of schedlab's."""
+    known = (
+        name in METRICS
+        or name in GPU_METRICS
+        or any(name.startswith(f"{prefix}_") for prefix in RESOURCE_METRICS)
+    )
+    return find_metric(name).title if known else name

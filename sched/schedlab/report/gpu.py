@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.ticker import PercentFormatter
-from scipy.stats import t as student
+from scipy.special import stdtrit
 
 from schedlab.cluster.devices import GPU_MILLI
 from schedlab.record.arrivals import arrival_curve, binned
@@ -153,7 +153,7 @@ def demand_bars(
     grouped = runs.groupby(["scheduler", "scenario"])[metric]
     mean: pd.Series = grouped.mean()
     count = grouped.count()
-    factor = student.ppf(0.975, np.maximum(count - 1, 1))
+    factor = stdtrit(np.maximum(count - 1, 1), 0.975)
     half: pd.Series = pd.Series(factor, count.index) * grouped.std(ddof=1) / np.sqrt(count)
     width = 0.84 / len(names)
     for i, name in enumerate(names):

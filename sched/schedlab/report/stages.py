@@ -8,10 +8,15 @@ from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
-from schedlab.record.metrics import GPU_METRICS, METRICS, RESOURCE_METRICS, find_metric
 from schedlab.record.schema import STAGES
 from schedlab.record.usage import micros
-from schedlab.report.formatting import format_difference, format_value, shorten, time_unit
+from schedlab.report.formatting import (
+    format_difference,
+    format_value,
+    metric_title,
+    shorten,
+    time_unit,
+)
 from schedlab.report.series import one_scenario, schedulers_of
 from schedlab.report.style import (
     BLUE,
@@ -231,16 +236,6 @@ def forest(
     _percent_axis(ax, rows)
     _forest_legend(ax, names, style, set(rows["verdict"]))
     return ax
-
-
-def metric_title(name: str) -> str:
-    """Return the short label of a metric, or its name where it isn't one of schedlab's."""
-    known = (
-        name in METRICS
-        or name in GPU_METRICS
-        or any(name.startswith(f"{prefix}_") for prefix in RESOURCE_METRICS)
-    )
-    return find_metric(name).title if known else name
 
 
 def _relative(frame: pd.DataFrame, metrics: list[str] | None) -> tuple[pd.DataFrame, list[str]]:

@@ -18,9 +18,9 @@ from schedlab.report.formatting import (
     common_scale,
     format_difference,
     format_value,
+    metric_title,
     shorten,
 )
-from schedlab.report.stages import metric_title
 
 MARKS = {
     "better": "▲",

@@ -30,6 +30,7 @@ SCHEDULERS: dict[str, str] = {
     "random": "schedlab.scheduling.heuristics:RandomFit",
     "round-robin": "schedlab.scheduling.heuristics:RoundRobin",
     "fgd": "schedlab.scheduling.gpu.schedulers:FgdScheduler",
+    "fgd-stranded": "schedlab.scheduling.gpu.schedulers:FgdStrandedScheduler",
     "gpu-best-fit": "schedlab.scheduling.gpu.schedulers:GpuBestFit",
     "gpu-dot-product": "schedlab.scheduling.gpu.schedulers:GpuDotProduct",
     "gpu-packing": "schedlab.scheduling.gpu.schedulers:GpuPackingScheduler",

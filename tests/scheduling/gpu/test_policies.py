@@ -10,7 +10,7 @@ from schedlab.rng import Draws
 from schedlab.scheduling.base import Pod
 from schedlab.scheduling.framework.interface import Code, Cycle, Depends, depends_on
 from schedlab.scheduling.framework.profiles import read_profiles
-from schedlab.scheduling.gpu.fgd import FGD
+from schedlab.scheduling.gpu.fgd import FGD, FGDStranded
 from schedlab.scheduling.gpu.gpu_share import GpuShare
 from schedlab.scheduling.gpu.packing import BestFit, DotProduct, GpuClustering, GpuPacking
 from schedlab.scheduling.gpu.random_choice import Random
@@ -197,6 +197,48 @@ def test_fgd_leaves_cpu_for_gpus():
     assert scores.tolist() == [50, 11]  # 100 / (1 + e^2) = 11.9
 
 
+STRANDING_MIX = TypicalPods(((8_000, 1000, 1, ""),), (1.0,))
+"""8 cpus for each GPU."""
+
+
+@pytest.mark.parametrize(
+    ("stranding", "scores"),
+    [
+        # a pod of 8 cpus and a GPU, on 24 cpus with 4 GPUs and on 40 cpus with 4 GPUs: one more
+        # such pod fits on both, so F stays
+        pytest.param(0.0, [50, 50], id="FGD sees no difference"),
+        # 4 GPUs for 24 cpus, which feed 3: one is stranded before and after
+        pytest.param(0.5, [50, 50], id="stranded before and after"),
+    ],
+)
+def test_a_pod_like_the_mix_strands_nothing_more(stranding, scores):
+    state = cluster((24_000, (1000,) * 4, "T4"), (40_000, (1000,) * 4, "T4"))
+    plugin = FGDStranded(typical=STRANDING_MIX, stranding=stranding)
+    assert plugin.score(cycle_of(state, 1, cpu=8_000), np.arange(2)).tolist() == scores
+
+
+@pytest.mark.parametrize(
+    ("stranding", "scores"),
+    [
+        pytest.param(0.0, [50, 50], id="FGD sees no difference"),
+        # 16 cpus: 24 - 16 = 8 are left for 3 GPUs: 1 stranded before, 2 after; 40 - 16 = 24 feed
+        # the 3: none. 100 / (1 + e^.5) = 37.75
+        pytest.param(0.5, [37, 50], id="the node whose CPU lasts"),
+        pytest.param(1.0, [26, 50], id="twice the weight"),  # 100 / (1 + e) = 26.9
+    ],
+)
+def test_fgd_stranded_keeps_cpu_for_idle_gpus(stranding, scores):
+    state = cluster((24_000, (1000,) * 4, "T4"), (40_000, (1000,) * 4, "T4"))
+    plugin = FGDStranded(typical=STRANDING_MIX, stranding=stranding)
+    assert plugin.score(cycle_of(state, 1, cpu=16_000), np.arange(2)).tolist() == scores
+
+
+def test_a_mix_without_cpu_strands_nothing():
+    state = cluster((24_000, (1000,) * 4, "T4"))
+    plugin = FGDStranded(typical=TypicalPods(((0, 1000, 1, ""),), (1.0,)), stranding=1.0)
+    assert plugin.score(cycle_of(state, 1, cpu=16_000), ROW).tolist() == [50]
+
+
 def test_fgd_follows_the_cluster_s_mix():
     state = cluster((64_000, (1000, 1000), "T4"))
     state.mix = {(4_000, 1000, 1, ""): 96, (4_000, 400, 1, ""): 4}
@@ -251,7 +293,9 @@ def test_random_leaves_whole_gpus_to_the_state():
     assert cycle.memo("devices", lambda: None) is None
 
 
-@pytest.mark.parametrize("plugin", [GpuShare, FGD, BestFit, DotProduct, GpuPacking, GpuClustering])
+@pytest.mark.parametrize(
+    "plugin", [GpuShare, FGD, FGDStranded, BestFit, DotProduct, GpuPacking, GpuClustering]
+)
 def test_answers_depend_on_the_node_alone(plugin):
     assert depends_on(plugin()) is Depends.NODE
 
@@ -275,7 +319,7 @@ def profile_with(score, config=()):
 
 
 @pytest.mark.parametrize(
-    "name", ["FGD", "BestFit", "DotProduct", "GpuPacking", "GpuClustering", "Random"]
+    "name", ["FGD", "FGDStranded", "BestFit", "DotProduct", "GpuPacking", "GpuClustering", "Random"]
 )
 def test_a_configuration_names_them(name):
     profile = profile_with({"name": name, "weight": 1000})
@@ -295,6 +339,15 @@ def test_a_configuration_gives_fgd_its_mix():
     assert profile.scores[0][0].typical == TypicalPods(((4000, 500, 1, "T4"),), (1.0,))
 
 
+def test_a_configuration_weighs_stranding():
+    args = [{"name": "FGDStranded", "args": {"stranding": 0.75}}]
+    assert profile_with({"name": "FGDStranded"}, args).scores[0][0].stranding == 0.75
+    with pytest.raises(InputError, match="stranding"):
+        profile_with({"name": "FGDStranded"}, [{"name": "FGDStranded", "args": {"stranding": -1}}])
+    with pytest.raises(InputError, match="stranding"):
+        FGDStranded(stranding=-1)
+
+
 @pytest.mark.parametrize(
     "args",
     [
@@ -310,7 +363,9 @@ def test_bad_arguments_are_refused(args):
         profile_with({"name": "BestFit"}, [{"name": "BestFit", "args": {"x": 1}}])
 
 
-@pytest.mark.parametrize("plugin", [FGD, BestFit, DotProduct, GpuPacking, GpuClustering, Random])
+@pytest.mark.parametrize(
+    "plugin", [FGD, FGDStranded, BestFit, DotProduct, GpuPacking, GpuClustering, Random]
+)
 def test_a_cluster_without_gpus(plugin):
     state = cluster(*((cpu, (), "T4") for cpu in (8_000, 16_000)))
     state.mix = {(1_000, 0, 0, ""): 1}

@@ -32,6 +32,7 @@ from schedlab.scheduling.framework.interface import (
     prepared,
     skips_score,
 )
+from schedlab.scheduling.framework.kernels import fold
 from schedlab.scheduling.framework.node_part import NO_ROWS, NodePart
 from schedlab.scheduling.framework.profiles import Profile
 from schedlab.scheduling.framework.static_part import StaticPart
@@ -141,6 +142,8 @@ class Answers:
             )
         )
         self._places = asked.places
+        self._weights = np.array([weight for _, weight in self._scores], np.int64)
+        self._all_codes = self._all_raw = np.zeros((0, 0), np.int64)
         self._codes: dict[str, NDArray[np.int64]] = {}
         self._raw: dict[str, Scores] = {}
         self._cursor = Cursor()
@@ -152,10 +155,12 @@ class Answers:
             return NO_ROWS
         cursor = self._cursor
         if cursor.outgrown(nodes):
-            for plugin in self._kept_filters:
-                self._codes[plugin.name] = np.zeros(nodes.size, np.int64)
-            for plugin in self._kept_scores:
-                self._raw[plugin.name] = np.zeros(nodes.size, np.int64)
+            self._all_codes = np.zeros((len(self._kept_filters), nodes.size), np.int64)
+            self._all_raw = np.zeros((len(self._kept_scores), nodes.size), np.int64)
+            for index, plugin in enumerate(self._kept_filters):
+                self._codes[plugin.name] = self._all_codes[index]
+            for index, plugin in enumerate(self._kept_scores):
+                self._raw[plugin.name] = self._all_raw[index]
         if not (self._codes or self._raw) or cursor.usage == nodes.usage.count:
             return NO_ROWS
         changed = cursor.changed_usage(nodes)
@@ -176,13 +181,16 @@ class Answers:
 
     def fold(self, rows: NDArray[np.integer], node: NodePart, codes: Codes, scores: Scores) -> None:
         """Fill *codes* and *scores* [N] at *rows* with what is kept and what resources say."""
-        verdicts, sums = node.codes[rows], node.scores[rows]
-        for kept in self._codes.values():
-            verdicts |= kept[rows]
-        for plugin, weight in self._scores:
-            sums += weight * self._raw[plugin.name][rows]
-        codes[rows] = verdicts
-        scores[rows] = sums
+        fold(
+            rows,
+            node.codes,
+            node.scores,
+            self._all_codes,
+            self._all_raw,
+            self._weights,
+            codes,
+            scores,
+        )
 
     def passing(self, cycle: Cycle, rows: Rows) -> Rows:
         """Return which of *rows* pass the filters, in the same order."""

@@ -80,6 +80,7 @@ class Outlook:
         self._cursor = Cursor()
         self._message: tuple[tuple[int, ...], str] = ((), "")
         self._rejections: Rejections | None = None
+        self._verdicts: tuple[tuple[int, ...], Evaluation] | None = None
         filters = parts.profile.filters
         self._fit = next((i for i, p in enumerate(filters) if isinstance(p, NodeResourcesFit)), -1)
 
@@ -248,6 +249,9 @@ class Outlook:
         profile, nodes, form = self._parts.profile, self._state.nodes, self._form
         if not form.kept_whole or form.domains is not None or self._fit < 0 or rivals(cycle):
             return evaluate_filters(profile, cycle)
+        now = (nodes.usage.count, *form.mark)
+        if self._verdicts is not None and self._verdicts[0] == now:
+            return self._verdicts[1]
         judged = self._judge()
         by, codes, counts = judged.by, judged.codes, judged.counts
         if len(nodes.row_of) < nodes.size:
@@ -263,7 +267,9 @@ class Outlook:
         feasible = rows[:0] if counts.sum() == len(rows) else rows[by == -1]
         skipped = [name for name in self._parts.moving if name not in asked]
         rejectors = tuple(counts.nonzero()[0].tolist())
-        return Evaluation(rows, by, codes, feasible, skip_filter=skipped, rejectors=rejectors)
+        found = Evaluation(rows, by, codes, feasible, skip_filter=skipped, rejectors=rejectors)
+        self._verdicts = (now, found)
+        return found
 
     def message(self, pod: Pod) -> str:
         """Return why a pod of the class fits nowhere, in kube-scheduler's words."""

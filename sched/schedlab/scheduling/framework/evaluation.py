@@ -27,9 +27,12 @@ from schedlab.scheduling.framework.interface import (
     prepared,
     skips_score,
 )
+from schedlab.scheduling.framework.kernels import count_pairs
 from schedlab.scheduling.framework.profiles import Profile
 
 SMALL = 4096
+PAIRS = 32
+"""Pairs of filter and code that are counted in one pass; with more each filter counts its own."""
 PREFILTER = -2
 """In `Evaluation.rejected_by`: a PreFilter's set of nodes leaves the node out."""
 
@@ -102,7 +105,7 @@ class Evaluation:
         counts: Counter[str] = Counter()
         if self.rejection is not None:
             counts.update({words: len(self.rows) for words in self.rejection[1].reasons})
-        else:
+        elif not self._count_pairs(counts, cycle, filters):
             for by in (_distinct(self.rejected_by - PREFILTER)[0] + PREFILTER).tolist():
                 at = (self.rejected_by == by).nonzero()[0]
                 if by >= 0:
@@ -110,6 +113,22 @@ class Evaluation:
                 elif by == PREFILTER:
                     counts.update(dict.fromkeys(_contradiction(self.only_by).reasons, len(at)))
         return fit_error(len(self.rows), dict(counts))
+
+    def _count_pairs(
+        self, counts: Counter[str], cycle: Cycle, filters: Sequence[FilterPlugin]
+    ) -> bool:
+        """Count in one pass over the nodes; return False where words differ by node."""
+        pairs = np.empty((PAIRS, 4), np.int64)
+        size = count_pairs(self.rejected_by, self.codes, pairs)
+        found = [pair for pair in pairs[:size].tolist() if pair[0] >= 0]
+        if size > PAIRS or len(found) < size:
+            return False
+        if any(getattr(filters[by], "words_by_node", False) for by, *_ in found):
+            return False
+        for by, code, number, first in found:
+            for reason in filters[by].reasons(cycle, int(self.rows[first]), code):
+                counts[reason] += number
+        return True
 
 
 def _count_reasons(

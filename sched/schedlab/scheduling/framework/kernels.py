@@ -33,6 +33,61 @@ def fit_code(n: int, requested: Any, allocatable: Any, resources: Any, amounts: 
 
 
 @compiled
+def count_pairs(by: Any, codes: Any, found: Any) -> Any:
+    """Fill *found* [K, 4] with the distinct pairs of *by* and *codes*; return how many there are.
+
+    A row is the pair, how often it is there, and where first. With more than K pairs the answer is
+    K + 1, and *found* is of no use.
+    """
+    size = 0
+    last = 0
+    for n in range(len(by)):
+        if size > 0 and found[last, 0] == by[n] and found[last, 1] == codes[n]:
+            found[last, 2] += 1  # most nodes are rejected as the one before
+            continue
+        last = 0
+        while last < size and (found[last, 0] != by[n] or found[last, 1] != codes[n]):
+            last += 1
+        if last == len(found):
+            return len(found) + 1
+        if last == size:
+            found[last, 0] = by[n]
+            found[last, 1] = codes[n]
+            found[last, 2] = 0
+            found[last, 3] = n
+            size += 1
+        found[last, 2] += 1
+    return size
+
+
+@compiled
+def fold(
+    rows: Any,
+    node_codes: Any,
+    node_scores: Any,
+    kept: Any,
+    raw: Any,
+    weights: Any,
+    codes: Any,
+    scores: Any,
+) -> Any:
+    """Fill *codes* and *scores* [N] at *rows* with what resources and other plugins say.
+
+    *kept* [F, N] are verdicts and *raw* [S, N] scores of the others, which count *weights* [S].
+    """
+    for k in range(len(rows)):
+        n = rows[k]
+        code = node_codes[n]
+        for f in range(len(kept)):
+            code |= kept[f, n]
+        score = node_scores[n]
+        for s in range(len(raw)):
+            score += weights[s] * raw[s, n]
+        codes[n] = code
+        scores[n] = score
+
+
+@compiled
 def ratio_score(utilization: int, xs: Any, ys: Any) -> Any:
     """Return the value of a piecewise linear shape at *utilization*, in truncating integers."""
     for i in range(len(xs)):

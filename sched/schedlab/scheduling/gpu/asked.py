@@ -8,6 +8,7 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import NDArray
 
+from schedlab.cluster.classes import PodClass
 from schedlab.cluster.devices import DeviceRequest, Shape, shape_of
 from schedlab.cluster.fragmentation import accepted
 from schedlab.cluster.vocabulary import CPU
@@ -45,14 +46,14 @@ class Asked:
 
 def asked_of(cycle: Cycle) -> Asked:
     """Return what the pod of a cycle asks for."""
-    pod = cycle.pod_class
-    first = pod.requests[0] if pod.requests else (CPU, 0)
-    cpu = first[1] if first[0] == CPU else 0  # requests are sorted by resource
-    return _asked(cpu, pod.devices, cycle.nodes.devices.model_names)
+    return _asked(cycle.pod_class, cycle.nodes.devices.model_names)
 
 
 @lru_cache(maxsize=4096)
-def _asked(cpu: int, devices: DeviceRequest | None, models: tuple[str, ...]) -> Asked:
+def _asked(pod: PodClass, models: tuple[str, ...]) -> Asked:
+    first = pod.requests[0] if pod.requests else (CPU, 0)
+    cpu = first[1] if first[0] == CPU else 0  # requests are sorted by resource
+    devices = pod.devices
     shape = shape_of(cpu, devices)
     wanted = () if devices is None else devices.models
     return Asked(shape, shape[:3], devices, accepted(models, wanted))

@@ -11,7 +11,7 @@ from schedlab.api.base import ApiModel, Count
 from schedlab.cluster.fragmentation import TypicalPods
 from schedlab.errors import InputError
 from schedlab.scheduling.framework.configuration import validated
-from schedlab.scheduling.gpu.fgd import FGD
+from schedlab.scheduling.gpu.fgd import FGD, STRANDING, FGDStranded
 from schedlab.scheduling.gpu.gpu_share import GpuShare
 from schedlab.scheduling.gpu.packing import BestFit, DotProduct, GpuClustering, GpuPacking
 from schedlab.scheduling.gpu.random_choice import Random
@@ -35,14 +35,28 @@ class FGDArgs(ApiModel):
     typical_pods: tuple[TypicalPod, ...] = ()
 
 
+class FGDStrandedArgs(FGDArgs):
+    """Arguments of FGDStranded."""
+
+    stranding: Annotated[float, Field(ge=0)] = STRANDING
+
+
 def _fgd(content: Mapping[str, Any]) -> FGD:
     args = validated(FGDArgs, content)
+    return FGD(args.coverage, _typical(args))
+
+
+def _fgd_stranded(content: Mapping[str, Any]) -> FGDStranded:
+    args = validated(FGDStrandedArgs, content)
+    return FGDStranded(args.coverage, _typical(args), args.stranding)
+
+
+def _typical(args: FGDArgs) -> TypicalPods | None:
     counts: dict[tuple[int, int, int, str], int] = {}
     for pod in args.typical_pods:
         shape = (pod.cpu_milli, pod.gpu_milli, pod.gpu_count, pod.gpu_models)
         counts[shape] = counts.get(shape, 0) + pod.pods
-    typical = TypicalPods.counted(counts, args.coverage) if counts else None
-    return FGD(args.coverage, typical)
+    return TypicalPods.counted(counts, args.coverage) if counts else None
 
 
 def _without(kind: type) -> Callable[[Mapping[str, Any]], Any]:
@@ -57,6 +71,7 @@ def _without(kind: type) -> Callable[[Mapping[str, Any]], Any]:
 GPU_PLUGINS: Final[Mapping[str, Callable[[Mapping[str, Any]], Any]]] = {
     "GpuShare": _without(GpuShare),
     "FGD": _fgd,
+    "FGDStranded": _fgd_stranded,
     "BestFit": _without(BestFit),
     "DotProduct": _without(DotProduct),
     "GpuPacking": _without(GpuPacking),
@@ -64,4 +79,4 @@ GPU_PLUGINS: Final[Mapping[str, Callable[[Mapping[str, Any]], Any]]] = {
     "Random": _without(Random),
 }
 """GPU plugins by name, each made from the arguments that a profile gives it."""
-WITH_ARGUMENTS: Final = frozenset({"FGD"})
+WITH_ARGUMENTS: Final = frozenset({"FGD", "FGDStranded"})

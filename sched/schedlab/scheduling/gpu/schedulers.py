@@ -11,7 +11,7 @@ from dataclasses import replace
 from typing import Any
 
 from schedlab.scheduling.framework.profiles import Profile
-from schedlab.scheduling.gpu.fgd import FGD
+from schedlab.scheduling.gpu.fgd import FGD, STRANDING, FGDStranded
 from schedlab.scheduling.gpu.packing import BestFit, DotProduct, GpuClustering, GpuPacking
 from schedlab.scheduling.gpu.random_choice import Random
 from schedlab.scheduling.kube_scheduler import KubeScheduler
@@ -48,6 +48,25 @@ class FgdScheduler(_Policy):
 
     def __init__(self, coverage: float = 0.95, tie_break: str = "first") -> None:
         super().__init__(FGD(coverage), tie_break)
+
+
+class FgdStrandedScheduler(_Policy):
+    """FGD that also keeps GPUs from being stranded on nodes that lack the CPU to feed them.
+
+    Parameters
+    ----------
+    coverage : float, default 0.95
+        Share of the known mix of pods that the typical ones stand for.
+    stranding : float, default 0.1
+        Weight of stranded GPU beside fragmentation; 0 is FGD.
+    tie_break : {"first", "random"}, default "first"
+        Which of equally good nodes.
+    """
+
+    def __init__(
+        self, coverage: float = 0.95, stranding: float = STRANDING, tie_break: str = "first"
+    ) -> None:
+        super().__init__(FGDStranded(coverage, stranding=stranding), tie_break)
 
 
 class GpuBestFit(_Policy):
