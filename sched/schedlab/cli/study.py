@@ -29,7 +29,7 @@ def study(
         typer.Option("--out", metavar="DIR", help="Where results go.", show_default="results/NAME"),
     ] = None,
     resume: Annotated[
-        bool, typer.Option("--resume", help="Keep the cells that are complete there.")
+        bool, typer.Option("--resume", help="Keep the instances that are solved there.")
     ] = False,
 ) -> None:
     """Run a placement study; print the shares of its outcomes with their intervals."""
