@@ -18,6 +18,7 @@ from schedlab.cli import (
     catalogue,
     decide,
     export,
+    gap,
     pods,
     project,
     results,
@@ -130,6 +131,13 @@ _add(
     "Results",
     "plot results/quickstart --kind utilization",
     "plot results/quickstart --kind heatmap --scheduler best-fit --out nodes.png",
+)
+_add(
+    gap.gap,
+    "gap",
+    "Results",
+    "gap results/quickstart",
+    "gap results/quickstart --moments 50 --out gaps.csv",
 )
 _add(pods.trace, "trace", "Results", "trace results/quickstart --pod batch-0007")
 _add(pods.why, "why", "Results", "why results/quickstart --pod batch-0007 --scheduler best-fit")

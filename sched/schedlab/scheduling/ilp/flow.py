@@ -127,7 +127,8 @@ def _small(model: AssignmentModel, active: Ints) -> NDArray[np.float64]:
     """Return how small the pods of each group are beside the largest ones, 0 .. 1, float64 [A]."""
     scale = np.maximum(model.allocatable.max(axis=1), 1)
     size = (model.requests[:, active] / scale[:, None]).max(axis=0)
-    return 1.0 - size / max(float(size.max(initial=0.0)), 1e-12)
+    small: NDArray[np.float64] = 1.0 - size / max(float(size.max(initial=0.0)), 1e-12)
+    return small
 
 
 def _flow(
