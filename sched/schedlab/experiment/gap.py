@@ -25,8 +25,8 @@ from schedlab.experiment.comparison import interval
 from schedlab.experiment.replay import Remake, remake_run
 from schedlab.record.rundir import RunDir
 from schedlab.scheduling.base import Pod
+from schedlab.scheduling.ilp.bounds import placed_bounds
 from schedlab.scheduling.ilp.builder import build_model
-from schedlab.scheduling.ilp.judged import placed_bounds
 from schedlab.scheduling.ilp.model import Displacement, placed_of
 
 if TYPE_CHECKING:

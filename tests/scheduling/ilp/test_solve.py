@@ -9,11 +9,11 @@ from schedlab.cluster import ClassTable, ClusterState
 from schedlab.cluster.vocabulary import ResourceNames
 from schedlab.rng import Draws, entity_key
 from schedlab.scheduling.base import Pod
+from schedlab.scheduling.ilp.bounds import placed_bounds
 from schedlab.scheduling.ilp.budget import TimeBudget
 from schedlab.scheduling.ilp.builder import build_model
 from schedlab.scheduling.ilp.flow import flow_placement, flow_result
 from schedlab.scheduling.ilp.greedy import counts_of, greedy_nodes, make_greedy
-from schedlab.scheduling.ilp.judged import placed_bounds
 from schedlab.scheduling.ilp.model import Displacement, placed_of
 from schedlab.scheduling.ilp.partitioned import partition, solve_partitioned
 from schedlab.scheduling.ilp.result import Limits, Status

@@ -15,6 +15,7 @@ from dataclasses import replace
 import numpy as np
 
 from schedlab.scheduling.ilp.backend import Backend, Goal
+from schedlab.scheduling.ilp.bounds import RELAXED_S, RELAXED_SIZE
 from schedlab.scheduling.ilp.budget import TimeBudget
 from schedlab.scheduling.ilp.formulation import Formulation
 from schedlab.scheduling.ilp.linear import INFINITY
@@ -41,8 +42,6 @@ PATTERN_SHARE = 0.4
 """Share of what is left of a level's time that whole fillings may take."""
 PATTERN_SIZE = 100_000
 """Nodes times groups up to which whole fillings are priced."""
-RELAXED_SIZE, RELAXED_S = 50_000, 2e-5
-"""Kinds of nodes times groups up to which the linear relaxation is solved, and what each costs."""
 SMALL = 8000
 """Unknowns up to which an integer program is tried on what is open."""
 
