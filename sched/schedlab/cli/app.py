@@ -115,6 +115,7 @@ _add(
     "study",
     "Experiments",
     "study experiments/priority-matters.yaml --seeds 2 --time-limit 1s",
+    "study experiments/openb-solvers.yaml --data traces/openb --resume",
 )
 _add(project.init, "init", "Experiments", "init my-study")
 _add(results.compare, "compare", "Results", "compare results/quickstart --metric wait_p99")

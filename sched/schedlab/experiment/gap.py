@@ -117,7 +117,7 @@ def gaps_now(simulation: Simulation) -> list[dict[str, Any]]:
 
 
 def waiting(simulation: Simulation) -> list[Pod]:
-    """Return the pods that are stored and have no node, in the order in which they came."""
+    """Return the pods that are stored and have no node, in the order of kube-scheduler's queue."""
     pods, scheduler = simulation.pods, simulation.schedulers[0]
     stored, deleted = np.asarray(pods.stored_us), np.asarray(pods.deleted_us)
     open_ = (stored >= 0) & (deleted < 0) & (np.asarray(pods.outcome) == 0)
@@ -129,8 +129,9 @@ def waiting(simulation: Simulation) -> list[Pod]:
         if row in scheduler.state.node_of or spec.scheduling_gates:
             continue
         if spec.scheduler_name in scheduler.names:
-            found.append(Pod(row, pod_class, pods.names[row], pods.key[row], 1, 0, -1))
-    return found
+            at = pods.created_us[row]
+            found.append(Pod(row, pod_class, pods.names[row], pods.key[row], 1, at, -1))
+    return sorted(found, key=lambda pod: (-pod.pod_class.priority, pod.created_us, pod.row))
 
 
 def summary(found: pd.DataFrame, by: Sequence[str] = ("scenario", "scheduler")) -> pd.DataFrame:

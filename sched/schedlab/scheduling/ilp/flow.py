@@ -17,8 +17,7 @@ from ortools.graph.python import min_cost_flow
 from schedlab.scheduling.ilp.budget import TimeBudget
 from schedlab.scheduling.ilp.judged import result_by_bounds
 from schedlab.scheduling.ilp.kinds import kinds_of
-from schedlab.scheduling.ilp.model import AssignmentModel, Bools, Ints
-from schedlab.scheduling.ilp.plain import better
+from schedlab.scheduling.ilp.model import AssignmentModel, Bools, Ints, better
 from schedlab.scheduling.ilp.result import Limits, SolveResult
 from schedlab.scheduling.ilp.solve import empty_result
 

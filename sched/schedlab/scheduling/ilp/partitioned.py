@@ -16,6 +16,7 @@ from os import cpu_count
 import numpy as np
 
 from schedlab.rng import Draws
+from schedlab.scheduling.ilp.best_fit import FIT_S, best_fit, fitting
 from schedlab.scheduling.ilp.bounds import placed_bounds
 from schedlab.scheduling.ilp.budget import TimeBudget
 from schedlab.scheduling.ilp.judged import result_by_bounds
@@ -78,6 +79,9 @@ def solve_partitioned(
         return empty_result(model, budget)
     steps = read_objective(objective, len(model.priorities))
     x = (model.running if start is None else start).copy()
+    if fitting(model):
+        x = best_fit(model, x)
+        budget.spend(FIT_S * sum(model.demand.tolist()) * len(model.rows))
     bounds = placed_bounds(model)
     draws = Draws(limits.seed, "partitions")
     for turn in range(rounds):

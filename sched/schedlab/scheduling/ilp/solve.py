@@ -16,13 +16,14 @@ import numpy as np
 from schedlab.errors import InputError
 from schedlab.scheduling.framework.feasibility import NO_NODES
 from schedlab.scheduling.ilp.backend import Backend, Goal
+from schedlab.scheduling.ilp.best_fit import FIT_S, best_fit, fitting
 from schedlab.scheduling.ilp.bounds import quick_bound
 from schedlab.scheduling.ilp.budget import TimeBudget
 from schedlab.scheduling.ilp.formulation import Formulation
 from schedlab.scheduling.ilp.linear import INFINITY, Expression
-from schedlab.scheduling.ilp.model import AssignmentModel, Ints, placed_of
+from schedlab.scheduling.ilp.model import AssignmentModel, Ints, better, placed_of
 from schedlab.scheduling.ilp.objectives import DEFAULT, Spec, Step, expression_of, read_objective
-from schedlab.scheduling.ilp.plain import PlainSolver, better, searchable
+from schedlab.scheduling.ilp.plain import PlainSolver, searchable
 from schedlab.scheduling.ilp.result import (
     WORK_PER_SECOND,
     Level,
@@ -111,6 +112,9 @@ def optimised(
 ) -> tuple[Best, list[Level]]:
     """Return the best placement that is found in counts, and how good it is; see `solve`."""
     x = model.running if start is None else start
+    if solver == "auto" and fitting(model):
+        x = best_fit(model, x)
+        budget.spend(FIT_S * sum(model.demand.tolist()) * len(model.rows))
     best = Best(x, np.minimum(x, model.running), {})
     levels: list[Level] = []
     if solver == "auto" and searchable(model, steps):
