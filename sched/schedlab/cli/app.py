@@ -18,6 +18,7 @@ from schedlab.cli import (
     catalogue,
     decide,
     export,
+    gap,
     pods,
     project,
     results,
@@ -114,6 +115,7 @@ _add(
     "study",
     "Experiments",
     "study experiments/priority-matters.yaml --seeds 2 --time-limit 1s",
+    "study experiments/openb-solvers.yaml --data traces/openb --resume",
 )
 _add(project.init, "init", "Experiments", "init my-study")
 _add(
@@ -136,6 +138,13 @@ _add(
     "Results",
     "plot results/quickstart --kind utilization",
     "plot results/quickstart --kind heatmap --scheduler best-fit --out nodes.png",
+)
+_add(
+    gap.gap,
+    "gap",
+    "Results",
+    "gap results/quickstart",
+    "gap results/quickstart --moments 50 --out gaps.csv",
 )
 _add(pods.trace, "trace", "Results", "trace results/quickstart --pod batch-0007")
 _add(pods.why, "why", "Results", "why results/quickstart --pod batch-0007 --scheduler best-fit")

@@ -22,6 +22,7 @@ from schedlab.controlplane.apiserver import OUTCOME, UNPLACED, ApiServer
 from schedlab.controlplane.binding import Bindings
 from schedlab.controlplane.config import ControlPlaneConfig
 from schedlab.controlplane.etcd import Op
+from schedlab.controlplane.moves import Moves
 from schedlab.controlplane.nominations import Nominations
 from schedlab.controlplane.policy_hooks import PolicyHooks, pod_of, served
 from schedlab.controlplane.requeueing import Requeueing
@@ -122,6 +123,7 @@ class SchedulerComponent:
         )
         self._requeueing = Requeueing(self.queue, pods, hooks.register(), cache.hear_binds)
         self._nominations = Nominations(self.state, self._happened)
+        self._moves = Moves(self.state, pods, api, self._bucket, self._nominations)
         self._bindings = Bindings(
             hooks.points,
             name=name,
@@ -160,6 +162,8 @@ class SchedulerComponent:
             return
         now = self._calendar.now_us
         self._pods.seen_by_scheduler_us[pod] = now
+        if self._moves:
+            self._moves.claim(pod)
         if self._requeueing.awaits_pending(pod):
             self._happened(ClusterEvent(PENDING_ADD, pod=self._pods.class_of(pod)))
         if way == ENTERS:
@@ -264,6 +268,8 @@ class SchedulerComponent:
     def _start(self, *, allow_empty: bool = False) -> None:
         now, queue, pods = self._calendar.now_us, self.queue, self._pods
         rows: list[int] = []
+        if self._moves:
+            self._moves.expire(now)
         if queue.empty and not allow_empty:
             return
         while len(rows) < self._trigger.max_pods:
@@ -316,6 +322,8 @@ class SchedulerComponent:
         now = self._calendar.now_us
         if placement.evictions:
             self._evict(placement, now)
+        if placement.moves:
+            self._moves.begin(placement.moves, now)
         if len(batch) > 1:
             self._requeueing.decide()  # what becomes of one pod may help another one
         for i, pod in enumerate(batch):

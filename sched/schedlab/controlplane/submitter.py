@@ -65,6 +65,7 @@ class Submitter:
         self._delete_id = calendar.register("submitter", "delete pod", self._delete)
         self._object_id = calendar.register("submitter", "write object", self._send_object)
         self._updated: dict[int, int] = {}  # update of a pod -> its class from then on
+        self._prepare_names()
         self._first_row = self._prepare_pods()
         self._manifest_pods = self._prepare_objects()
         self._timed = int((workload.pods.after < 0).sum())
@@ -81,6 +82,15 @@ class Submitter:
             calendar.post(workload.objects[0].time_us, Priority.ARRIVAL, self._object_id)
 
     # --- before the run -------------------------------------------------------------------------
+
+    def _prepare_names(self) -> None:
+        """Make known what pods name: PriorityClasses and namespaces."""
+        for write in self._workload.objects:
+            found = write.object
+            if write.operation == "create" and isinstance(found, PriorityClass):
+                self._admission.add_priority_class(found)
+            if write.operation == "create" and found.kind == "Namespace":
+                self._admission.namespaces.add(found.metadata.name)
 
     def _prepare_pods(self) -> int:
         """Give every bare pod its row; return the first."""
@@ -129,10 +139,6 @@ class Submitter:
                 raise InputError(
                     f"Node/{found.key}", found="<a deletion>", expected="nodes that stay"
                 )
-            if write.operation == "create" and isinstance(found, PriorityClass):
-                self._admission.add_priority_class(found)
-            if write.operation == "create" and found.kind == "Namespace":
-                self._admission.namespaces.add(found.metadata.name)
         for number, write in enumerate(self._workload.objects):
             if write.operation == "create":
                 self._admit(write, rows)

@@ -177,6 +177,9 @@ def placed_one_by_one(
     state = ClusterState(ClassTable(ResourceNames()))
     for node in instance.nodes:
         state.nodes.add(node)
+    for pods in instance.sets:
+        state.classes.mention(pods.template.metadata.labels)
+        state.objects.put(pods.object())  # kube-scheduler spreads the pods of each
     view, draws = ClusterView(state), Draws(0)
     names: list[str] = []
     waiting = []
@@ -228,8 +231,8 @@ def solve_case(case: Case, study: PlacementStudy, time_limit: str) -> dict[str, 
         "pods": sum(group.size for group in model.groups),
         "before": sum(before),
         "after": sum(after),
-        "before_by_priority": dict(zip(priorities, before, strict=True)),
-        "after_by_priority": dict(zip(priorities, after, strict=True)),
+        "before_by_priority": dict(zip(map(str, priorities), before, strict=True)),
+        "after_by_priority": dict(zip(map(str, priorities), after, strict=True)),
         "moved": len(result.moved),
         "evicted": len(result.evicted),
         "wall_s": wall_s,
@@ -271,7 +274,7 @@ def run_study(
     folder : Path
         Where the results go: a file ``results.jsonl`` that grows with every row.
     resume : bool, default False
-        Keep the cells that are there.
+        Keep the instances that are there, also of a study with fewer of them.
     told : callable
         Is told every row.
     """
@@ -280,31 +283,35 @@ def run_study(
     folder.mkdir(parents=True, exist_ok=True)
     file = folder / "results.jsonl"
     rows = _kept(file, study) if resume else []
-    done = {tuple(row[key] for key in CELL) for row in rows}
+    done = {_instance(row) for row in rows}
     with file.open("w", encoding="utf-8") as lines:
         for row in rows:
             lines.write(_line(row))
         _warm_up()
         for cell in cells(study):
-            if tuple(cell.values()) in done:
-                continue
-            for row in _cell_rows(cell, study):
-                rows.append(row)
-                lines.write(_line(row))
-                lines.flush()
-                told(row)
+            for case in cases(cell, study.seeds):
+                if (*cell.values(), case.candidate) in done:
+                    continue
+                for row in _case_rows(case, study):
+                    rows.append(row)
+                    lines.write(_line(row))
+                    lines.flush()
+                    told(row)
     return pd.DataFrame(rows)
 
 
-def _cell_rows(cell: Mapping[str, float], study: PlacementStudy) -> Iterator[dict[str, Any]]:
-    for case in cases(cell, study.seeds):
-        known: dict[str, Any] | None = None
-        for limit in sorted(study.time_limits, key=parse_duration_us):
-            if known is not None and known["tiers_proven"]:
-                known = {**known, "time_limit": limit}
-            else:
-                known = solve_case(case, study, limit)
-            yield known
+def _case_rows(case: Case, study: PlacementStudy) -> Iterator[dict[str, Any]]:
+    known: dict[str, Any] | None = None
+    for limit in sorted(study.time_limits, key=parse_duration_us):
+        if known is not None and known["tiers_proven"]:
+            known = {**known, "time_limit": limit}
+        else:
+            known = solve_case(case, study, limit)
+        yield known
+
+
+def _instance(row: Mapping[str, Any]) -> tuple[Any, ...]:
+    return tuple(row[key] for key in (*CELL, "candidate"))
 
 
 def _warm_up() -> None:
@@ -325,18 +332,19 @@ def _line(row: Mapping[str, Any]) -> str:
 
 
 def _kept(file: Path, study: PlacementStudy) -> list[dict[str, Any]]:
-    """Return the rows of cells that are complete."""
+    """Return the rows of instances that were solved within each limit."""
     import json
 
     if not file.is_file():
         return []
-    rows = [json.loads(line) for line in file.read_text(encoding="utf-8").splitlines()]
-    whole = study.seeds * len(study.time_limits)
-    sizes: dict[tuple[Any, ...], int] = {}
+    # a run that was cut off may have left half a line
+    text = file.read_text(encoding="utf-8").rpartition("\n")[0]
+    rows = [json.loads(line) for line in text.splitlines()]
+    limits: dict[tuple[Any, ...], set[str]] = {}
     for row in rows:
-        key = tuple(row[name] for name in CELL)
-        sizes[key] = sizes.get(key, 0) + 1
-    return [row for row in rows if sizes[tuple(row[name] for name in CELL)] == whole]
+        limits.setdefault(_instance(row), set()).add(row["time_limit"])
+    wanted = set(study.time_limits)
+    return [row for row in rows if limits[_instance(row)] == wanted]
 
 
 def shares(results: pd.DataFrame, by: Iterable[str] = ()) -> pd.DataFrame:

@@ -323,6 +323,12 @@ class Results:
         remake = self.remakes.get(run.path) or remake_run(run, Path(base or "."))
         return table_of(decision_in(run, remake, pod, attempt))
 
+    def gaps(self, *, moments: int = 20, base: str | Path = ".") -> pd.DataFrame:
+        """Return how far the runs were from the best that could be; see `experiment.gap.gaps`."""
+        from schedlab.experiment.gap import gaps
+
+        return gaps(self, moments=moments, base=base)
+
     def report(self, path: str | Path) -> Path:
         """Write everything into one HTML file and return its path."""
         from schedlab.report.html_report import write_report

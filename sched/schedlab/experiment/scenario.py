@@ -192,7 +192,7 @@ def _built(
         refuse=refuse_unplaceable,
     )
     classes = {
-        row: admission.admit_pod(pod)
+        row: admission.admit_pod(_unbound(pod))
         for row, pod in enumerate(pods)
         if pod.status.phase not in ("Succeeded", "Failed")
     }
@@ -203,6 +203,13 @@ def _built(
     for row, pod_class in classes.items():
         _place(state, row, pods[row], pod_class)
     return Scenario(state, pods, classes, pending, by_queue, config)
+
+
+def _unbound(pod: Pod) -> Pod:
+    """Return a pod as its author wrote it: where it runs says nothing of where it may go."""
+    if not pod.spec.node_name:
+        return pod
+    return pod.model_copy(update={"spec": pod.spec.model_copy(update={"node_name": ""})})
 
 
 def _check_names(objects: Iterable[ApiObject]) -> None:

@@ -137,6 +137,34 @@ def queue_length(
     return ax
 
 
+def optimality_gap(
+    gaps: pd.DataFrame, *, ax: Axes | None = None, style: SeriesStyle | None = None
+) -> Axes:
+    """Draw how many more pods could have run over time, one line per scheduler.
+
+    Parameters
+    ----------
+    gaps : DataFrame
+        What `experiment.gap.gaps` returns, of one scenario.
+    ax, style
+        As for `utilization`.
+    """
+    ax = axes_for(ax)
+    text = "Distance to the bound"
+    if gaps.empty:
+        title(ax, text)
+        nothing_to_show(ax, "no pods")
+        return ax
+    of_all = one_scenario(gaps).sort_values("priority", kind="stable")
+    frame = of_all.drop_duplicates(["scheduler", "seed", "time_us"]).sort_values("time_us")
+    order = SeriesStyle(schedulers_of(gaps))
+    highest = _bands(ax, frame, lambda run: run["gap"].to_numpy(float), text, style or order)
+    labels(ax, ax.get_xlabel(), "pods that could run and don't")
+    ax.set_ylim(0, max(highest * 1.05, 0.01))
+    ax.yaxis.set_major_formatter(PercentFormatter(1.0))
+    return ax
+
+
 def node_heatmap(
     pods: pd.DataFrame,
     nodes: pd.DataFrame,

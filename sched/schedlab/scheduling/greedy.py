@@ -48,14 +48,20 @@ def schedule_greedily(
     if len(pods) == 1:  # nothing comes after it: no overlay is needed
         _note(placement, 0, decide(pods[0]))
         return placement
+    nominated = view.state.nominated
+    before = dict(nominated)
     with view.fork() as trial:
         for i, pod in enumerate(pods):
             decision = decide(pod)
             _note(placement, i, decision)
             if decision.row >= 0:
+                nominated.pop(pod.row, None)  # it has its node, and needs no room kept any more
                 trial.assume(pod, decision.row, decision.devices)
                 if reserve is not None:
                     reserve(pod, decision.row)
+    if len(nominated) < len(before):
+        nominated.clear()
+        nominated.update(before)
     return placement
 
 

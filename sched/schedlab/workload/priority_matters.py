@@ -17,9 +17,11 @@ import math
 import random  # noqa: TID251 - the published instances are drawn by it
 from dataclasses import dataclass
 
+from schedlab.api.controllers import ReplicaSet, ReplicaSetSpec
 from schedlab.api.objects import (
     Amounts,
     Container,
+    LabelSelector,
     Node,
     NodeStatus,
     ObjectMeta,
@@ -56,6 +58,18 @@ class PodSet:
     priority: int
     replicas: int
     template: PodTemplate
+
+    def object(self) -> ReplicaSet:
+        """Return it as Kubernetes has it."""
+        labels = self.template.metadata.labels
+        return ReplicaSet(
+            metadata=ObjectMeta(name=self.name, namespace=NAMESPACE),
+            spec=ReplicaSetSpec(
+                replicas=self.replicas,
+                selector=LabelSelector(match_labels=labels),
+                template=self.template,
+            ),
+        )
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,12 @@
-"""The solvers against trying everything, on tiny problems with all kinds of rules."""
+"""The solvers against trying everything, on tiny problems with all kinds of rules.
+
+SCHEDLAB_EXAMPLES=1000 tries so many problems with each of the nine pairs of a solver and an
+objective, instead of the few that take seconds.
+"""
 
 from __future__ import annotations
+
+import os
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -21,6 +27,8 @@ from schedlab.testing.placement_oracle import (
     best_value,
     value_of,
 )
+
+EXAMPLES = int(os.environ.get("SCHEDLAB_EXAMPLES", "60"))
 
 keys = st.sampled_from([HOST, ZONE])
 apps = st.sampled_from(["a", "b"])
@@ -98,7 +106,7 @@ def solved(problem, objective, solver="auto"):
 
 @pytest.mark.parametrize("solver", ["auto", "cp-sat", "highs"])
 @pytest.mark.parametrize("objective", ["placed", "placed+disruption", "placed,evictions,nodes"])
-@settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=EXAMPLES, deadline=None, suppress_health_check=list(HealthCheck))
 @given(problem=problems())
 def test_nothing_is_better(problem, objective, solver):
     result, where = solved(problem, objective, solver)

@@ -252,6 +252,9 @@ def share(milli):
             [1000, 1000], [share(s) for s in (500, 400, 300, 500, 300)], True, id="a way back"
         ),
         pytest.param([1000, 1000], [share(600)] * 3, False, id="a pool of 1800 would have done"),
+        pytest.param(
+            [1000] * 8, [share(334 + s) for s in range(17)], False, id="a search that has to end"
+        ),
         pytest.param([], [share(1)], False, id="no GPU"),
         pytest.param([5], [], True, id="nobody asks"),
     ],

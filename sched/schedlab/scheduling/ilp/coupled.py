@@ -112,7 +112,7 @@ class _Reader:
                 self.mask[g] &= plugin.filter(self._cycle(group), self.rows) == 0
                 self.most[g] = 1
         sets = {groups for by_address in users.values() for groups in _port_sets(by_address)}
-        self._exclusive = [Exclusive(groups) for groups in sorted(sets) if len(groups) > 1]
+        self._exclusive = [Exclusive(groups) for groups in sorted(sets)]
 
     def apart(self) -> None:
         owners: dict[str, tuple[AffinityTerm, list[int]]] = {}

@@ -11,7 +11,7 @@ def assign_devices(free: Sequence[int], asked: Sequence[DeviceRequest]) -> list[
     """Return GPUs for each request, or None where there is no way to serve them all.
 
     Whole GPUs are taken from the idle ones; shares are tried from the largest on, on the fullest
-    GPU first, with a way back. Equal GPUs are tried once.
+    GPU first, with a way back. Equal GPUs are tried once, and so is what is left of all of them.
 
     Parameters
     ----------
@@ -31,7 +31,7 @@ def assign_devices(free: Sequence[int], asked: Sequence[DeviceRequest]) -> list[
     left = list(free)
     order = sorted(range(len(asked)), key=lambda i: (-asked[i].total, i))
     found: list[Devices] = [()] * len(asked)
-    return found if _assign(left, asked, order, 0, found) else None
+    return found if _assign(left, asked, order, 0, found, set()) else None
 
 
 def _assign(
@@ -40,9 +40,13 @@ def _assign(
     order: list[int],
     at: int,
     found: list[Devices],
+    dead: set[tuple[int, ...]],
 ) -> bool:
     if at == len(order):
         return True
+    state = (at, *sorted(left))  # which GPU has how much left makes no difference
+    if state in dead:
+        return False
     i = order[at]
     request = asked[i]
     if request.milli == WHOLE:
@@ -56,8 +60,9 @@ def _assign(
         for d in devices:
             left[d] -= request.milli
         found[i] = devices
-        if _assign(left, asked, order, at + 1, found):
+        if _assign(left, asked, order, at + 1, found, dead):
             return True
         for d in devices:
             left[d] += request.milli
+    dead.add(state)
     return False

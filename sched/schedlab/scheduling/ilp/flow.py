@@ -1,22 +1,23 @@
 """Placement by min-cost flow, as Quincy and Firmament do, for pods that only ask for room.
 
 Pods flow from their group through a node to the sink, or through "nowhere", which costs more than
-any node, and more for higher priorities. A flow knows no resources, so a node takes part with as
-many slots as pods of the largest waiting size fit there: whatever flows there fits. Rounds with the
-room that is left follow until nothing flows any more. Nodes alike share one vertex, and a group
-looks at its cheapest kinds of nodes only: the network stays small at thousands of nodes.
+any node, more for small pods, of which more fit, and more for higher priorities. A flow knows no
+resources, so a node takes part with as many slots as pods of the largest waiting size fit there:
+whatever flows there fits. Rounds with the room that is left follow until nothing flows any more.
+Nodes alike share one vertex, and a group looks at its cheapest kinds of nodes only: the network
+stays small at thousands of nodes.
 """
 
 from __future__ import annotations
 
 import numpy as np
+from numpy.typing import NDArray
 from ortools.graph.python import min_cost_flow
 
 from schedlab.scheduling.ilp.budget import TimeBudget
 from schedlab.scheduling.ilp.judged import result_by_bounds
 from schedlab.scheduling.ilp.kinds import kinds_of
-from schedlab.scheduling.ilp.model import AssignmentModel, Bools, Ints
-from schedlab.scheduling.ilp.plain import better
+from schedlab.scheduling.ilp.model import AssignmentModel, Bools, Ints, better
 from schedlab.scheduling.ilp.result import Limits, SolveResult
 from schedlab.scheduling.ilp.solve import empty_result
 
@@ -121,6 +122,14 @@ def _cost(model: AssignmentModel, active: Ints, room: Ints, fits: Bools) -> Ints
     return (cost * COST_SCALE).astype(np.int64)
 
 
+def _small(model: AssignmentModel, active: Ints) -> NDArray[np.float64]:
+    """Return how small the pods of each group are beside the largest ones, 0 .. 1, float64 [A]."""
+    scale = np.maximum(model.allocatable.max(axis=1), 1)
+    size = (model.requests[:, active] / scale[:, None]).max(axis=0)
+    small: NDArray[np.float64] = 1.0 - size / max(float(size.max(initial=0.0)), 1e-12)
+    return small
+
+
 def _flow(
     model: AssignmentModel,
     active: Ints,
@@ -138,6 +147,7 @@ def _flow(
     limits: list[int] = []
     costs: list[int] = []
     worst = int(cost.max(initial=0)) + 1
+    small = _small(model, active)
     tiers = len(model.priorities)
     for a in range(groups):
         open_ = np.flatnonzero(fits[a])
@@ -145,8 +155,9 @@ def _flow(
         heads += [*(groups + best).tolist(), nowhere]
         tails += [a] * (len(best) + 1)
         limits += [int(waiting[a])] * (len(best) + 1)
-        # a pod of a higher tier counts for more than any number of nodes' differences
-        skipped = worst * 2 ** min(tiers - 1 - int(model.tier[active[a]]), 30)
+        # to skip a pod of a higher tier costs more than to skip one below and to change nodes
+        above = min(tiers - 1 - int(model.tier[active[a]]), 30)
+        skipped = worst * 2 ** (above + 1) + int(worst * small[a])
         costs += [*cost[a, best].tolist(), skipped]
     for v, count in enumerate(counts.tolist()):
         tails.append(groups + v)

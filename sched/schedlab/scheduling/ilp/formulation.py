@@ -12,8 +12,9 @@ from itertools import pairwise
 
 import numpy as np
 
-from schedlab.cluster.devices import WHOLE
+from schedlab.cluster.devices import WHOLE, DeviceRequest
 from schedlab.scheduling.ilp.couplings import Apart, Devices, Spread
+from schedlab.scheduling.ilp.devices import assign_devices
 from schedlab.scheduling.ilp.linear import Expression, LinearModel
 from schedlab.scheduling.ilp.model import AssignmentModel, Ints
 from schedlab.scheduling.ilp.near import add_near
@@ -47,6 +48,8 @@ class Formulation:
         self.stay = np.full(model.mask.shape, -1, np.int64)
         self._flags: dict[tuple[int, bytes], int] = {}
         self._evicted: dict[int, int] = {}
+        self._part: dict[tuple[int, int, int], int] = {}  # of a group, node and GPU
+        self._whole: dict[tuple[int, int], int] = {}  # of a node and GPU
         self._counts()
         self._capacity()
         self._supply()
@@ -260,7 +263,7 @@ class Formulation:
         for device, free in enumerate(devices.free[n].tolist()):
             most = min(free // milli, self.linear.upper[self.x[g, n]])
             if most:
-                part = self.linear.column(0, most)
+                part = self._part[g, n, device] = self.linear.column(0, most)
                 parts.append(part)
                 taken[device][0].append(part)
                 taken[device][1].append(milli)
@@ -271,7 +274,7 @@ class Formulation:
             return []
         found: list[int] = []
         for device in np.flatnonzero(devices.free[n] == WHOLE).tolist():
-            flag = self.linear.flag()
+            flag = self._whole[n, device] = self.linear.flag()
             taken[device][0].append(flag)
             taken[device][1].append(WHOLE)
             if found:  # idle GPUs are alike: the first ones are taken as a whole
@@ -334,6 +337,36 @@ class Formulation:
         there = self.stay >= 0
         pairs = zip(self.stay[there], stay[there], strict=True)
         values.update({int(c): int(v) for c, v in pairs})
+        if self.model.couplings.devices is not None:
+            values.update(self._device_hint(x, self.model.couplings.devices))
+        return values
+
+    def _device_hint(self, x: Ints, devices: Devices) -> dict[int, int]:
+        """Return values of the columns of single GPUs for a placement."""
+        values = dict.fromkeys((*self._part.values(), *self._whole.values()), 0)
+        asking = np.flatnonzero(devices.milli)
+        for n in np.flatnonzero(x[asking].any(axis=0)).tolist():
+            groups = np.repeat(asking, x[asking, n]).tolist()
+            asked = [
+                DeviceRequest(int(devices.count[g]), int(devices.milli[g]), ()) for g in groups
+            ]
+            free = devices.free[n].tolist()
+            found = assign_devices(free, asked)
+            if found is None:
+                continue
+            # idle GPUs are alike, and the formulation takes the first ones as a whole
+            wholes = [d for g, own in zip(groups, found, strict=True) for d in own
+                      if devices.milli[g] == WHOLE]  # fmt: skip
+            idle = [d for d, milli in enumerate(free) if milli == WHOLE]
+            order = [*wholes, *(d for d in idle if d not in set(wholes))]
+            renamed = dict(zip(order, idle, strict=True))
+            for g, own in zip(groups, found, strict=True):
+                for d in own:
+                    d = renamed.get(d, d)
+                    column = self._whole.get((n, d)) if devices.milli[g] == WHOLE else None
+                    column = self._part.get((g, n, d)) if column is None else column
+                    if column is not None:
+                        values[column] += 1
         return values
 
     def in_order(self, x: Ints) -> Ints:

@@ -6,29 +6,11 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from schedlab.scheduling.ilp.bounds import placed_bounds
 from schedlab.scheduling.ilp.budget import TimeBudget
 from schedlab.scheduling.ilp.model import AssignmentModel, Ints, placed_of
-from schedlab.scheduling.ilp.packing import packing_of
-from schedlab.scheduling.ilp.relaxation import Relaxer, relaxed_bound
 from schedlab.scheduling.ilp.result import Level, SolveResult
 from schedlab.scheduling.ilp.solve import Best, decoded
-
-
-def placed_bounds(model: AssignmentModel, solver: Relaxer = "glop") -> list[float]:
-    """Return, for each tier, how many pods of it and above can be placed at most.
-
-    Parameters
-    ----------
-    model : AssignmentModel
-        The problem; its couplings are left out.
-    solver : {"glop", "pdlp", "highs"}
-        What solves the linear programs.
-    """
-    bounds = []
-    for tier in range(len(model.priorities)):
-        packing, _ = packing_of(model, tier)
-        bounds.append(float(np.floor(relaxed_bound(packing, solver) + 1e-6)))
-    return bounds
 
 
 def result_by_bounds(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Literal
 
 from ortools.math_opt.python import mathopt
@@ -19,6 +19,19 @@ _SOLVERS = {
     "pdlp": mathopt.SolverType.PDLP,
 }
 _FOUND = (mathopt.TerminationReason.OPTIMAL, mathopt.TerminationReason.FEASIBLE)
+
+
+NOT_OK = (RuntimeError, ValueError, AttributeError)
+"""What MathOpt raises where a solver gives up, as GLOP does now and then for its own numbers. The
+last one is no slip of ours: OR-Tools 9.15 stumbles so over the status that it wants to report."""
+
+
+def attempted(solve: Callable[[], mathopt.SolveResult]) -> mathopt.SolveResult | None:
+    """Return what a solver says; None where it gave up, which is never an error of ours."""
+    try:
+        return solve()
+    except NOT_OK:
+        return None
 
 
 class MathOpt:
@@ -79,8 +92,10 @@ class MathOpt:
         asked = mathopt.ModelSolveParameters(
             solution_hints=[start] if hint and self.name == "highs" else []
         )
-        result = mathopt.solve(self._model, self._type, params=parameters, model_params=asked)
-        return self._answer(result)
+        result = attempted(
+            lambda: mathopt.solve(self._model, self._type, params=parameters, model_params=asked)
+        )
+        return Answer(None, None, False, 0.0) if result is None else self._answer(result)
 
     def _answer(self, result: Any) -> Answer:
         termination = result.termination

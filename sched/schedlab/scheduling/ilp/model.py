@@ -230,6 +230,12 @@ def placed_of(model: AssignmentModel, x: Ints, tier: int | None = None) -> int:
     return int(x[groups_of(model, tier)].sum())
 
 
+def better(model: AssignmentModel, one: Ints, other: Ints) -> bool:
+    """Return whether a placement places more than another, tier by tier."""
+    tiers = range(len(model.priorities))
+    return [placed_of(model, one, t) for t in tiers] > [placed_of(model, other, t) for t in tiers]
+
+
 def profile_of(profiles: Profiles, pod_class: PodClass) -> Profile:
     """Return the profile of a class; the first one where none has its ``schedulerName``."""
     if isinstance(profiles, Profile):

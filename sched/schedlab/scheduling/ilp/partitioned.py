@@ -16,8 +16,10 @@ from os import cpu_count
 import numpy as np
 
 from schedlab.rng import Draws
+from schedlab.scheduling.ilp.best_fit import FIT_S, best_fit, fitting
+from schedlab.scheduling.ilp.bounds import placed_bounds
 from schedlab.scheduling.ilp.budget import TimeBudget
-from schedlab.scheduling.ilp.judged import placed_bounds, result_by_bounds
+from schedlab.scheduling.ilp.judged import result_by_bounds
 from schedlab.scheduling.ilp.kinds import kinds_of
 from schedlab.scheduling.ilp.model import AssignmentModel, Bools, Ints, placed_of, tiers_of
 from schedlab.scheduling.ilp.objectives import DEFAULT, Spec, Step, read_objective
@@ -77,6 +79,9 @@ def solve_partitioned(
         return empty_result(model, budget)
     steps = read_objective(objective, len(model.priorities))
     x = (model.running if start is None else start).copy()
+    if fitting(model):
+        x = best_fit(model, x)
+        budget.spend(FIT_S * sum(model.demand.tolist()) * len(model.rows))
     bounds = placed_bounds(model)
     draws = Draws(limits.seed, "partitions")
     for turn in range(rounds):
@@ -103,7 +108,7 @@ def _improved(
     """Solve the parts of one random partition; return the placement of the whole."""
     limits = budget.limits
     workers = limits.workers or cpu_count() or 1
-    found = partition(model, x, parts, generator)
+    found = [part for part in partition(model, x, parts, generator) if _open(part, steps)]
     each = replace(limits, time_s=seconds * workers / max(len(found), 1), workers=1)
 
     def solved(part: Part) -> tuple[Ints, float]:
@@ -118,6 +123,12 @@ def _improved(
         whole[np.ix_(part.groups, part.nodes)] = counts
         budget.spend(work_s / workers)
     return whole
+
+
+def _open(part: Part, steps: Sequence[Step]) -> bool:
+    """Return whether a part can become better: somebody waits, or more than places counts."""
+    waits = bool((part.start.sum(axis=1) < part.model.demand).any())
+    return waits or any(step.name != "placed" for step in steps)
 
 
 def _steps_of(model: AssignmentModel, steps: Sequence[Step]) -> list[Step]:

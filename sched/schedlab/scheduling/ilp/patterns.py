@@ -15,6 +15,7 @@ from ortools.math_opt.python import mathopt
 
 from schedlab.scheduling.ilp.budget import TimeBudget
 from schedlab.scheduling.ilp.knapsack import NODES_PER_SECOND, fill
+from schedlab.scheduling.ilp.mathopt import attempted
 from schedlab.scheduling.ilp.model import Ints
 from schedlab.scheduling.ilp.packing import Floats, Packing
 
@@ -84,6 +85,10 @@ class PatternBound:
                 break
         return self.bound
 
+    def mixture(self) -> list[tuple[Ints, int, float]]:
+        """Return the fillings of the best mixture so far: (filling, kind, number of nodes)."""
+        return self._master.mixture()
+
     def _round(self, prices: Prices, budget: TimeBudget, end: float) -> bool:
         """Price fillings for every kind of node; return whether any is new and time is left."""
         packing = self.packing
@@ -145,6 +150,8 @@ class Master:
     def __init__(self, packing: Packing) -> None:
         self._packing = packing
         self._known: set[tuple[int, bytes]] = set()
+        self._columns: list[tuple[Ints, int, mathopt.Variable]] = []
+        self._shares: list[float] = []
         model = self._model = mathopt.Model()
         model.objective.is_maximize = True
         self._pods = [model.add_linear_constraint(ub=float(d)) for d in packing.demand]
@@ -164,6 +171,7 @@ class Master:
             return False
         self._known.add(key)
         column = self._model.add_variable(lb=0.0)
+        self._columns.append((filling.copy(), kind, column))
         worth = float(filling @ self._packing.worth)
         self._model.objective.set_linear_coefficient(column, worth)
         for g in np.flatnonzero(filling).tolist():
@@ -175,14 +183,23 @@ class Master:
 
     def prices(self) -> Prices | None:
         """Return the prices of the best mixture; None where there is none."""
-        result = self._solver.solve()
-        if result.termination.reason is not mathopt.TerminationReason.OPTIMAL:
+        result = attempted(self._solver.solve)
+        if result is None:  # from its last basis GLOP now and then fails; from none it seldom does
+            self._solver = mathopt.IncrementalSolver(self._model, mathopt.SolverType.GLOP)
+            result = attempted(self._solver.solve)
+        if result is None or result.termination.reason is not mathopt.TerminationReason.OPTIMAL:
             return None
+        self._shares = result.variable_values([column for _, _, column in self._columns])
         pods, nodes, floors = (
             np.array(result.dual_values(rows), np.float64)
             for rows in (self._pods, self._nodes, self._floors)
         )
         return Prices(pods, nodes, -floors)
+
+    def mixture(self) -> list[tuple[Ints, int, float]]:
+        """Return the fillings that have a share, with their kinds, as of the last prices."""
+        known = zip(self._columns, self._shares, strict=False)
+        return [(filling, v, share) for (filling, v, _), share in known if share > TOLERANCE]
 
 
 def _tightest(value: Floats, requests: Ints, room: Ints, most: Ints) -> tuple[Floats, float]:

@@ -15,6 +15,7 @@ from dataclasses import replace
 import numpy as np
 
 from schedlab.scheduling.ilp.backend import Backend, Goal
+from schedlab.scheduling.ilp.bounds import RELAXED_S, RELAXED_SIZE
 from schedlab.scheduling.ilp.budget import TimeBudget
 from schedlab.scheduling.ilp.formulation import Formulation
 from schedlab.scheduling.ilp.linear import INFINITY
@@ -22,6 +23,7 @@ from schedlab.scheduling.ilp.model import (
     AssignmentModel,
     Bools,
     Ints,
+    better,
     disruption_of,
     placed_of,
     tiers_of,
@@ -31,6 +33,7 @@ from schedlab.scheduling.ilp.packing import Packing, packing_of
 from schedlab.scheduling.ilp.patterns import PatternBound
 from schedlab.scheduling.ilp.relaxation import relaxed_bound
 from schedlab.scheduling.ilp.result import Level
+from schedlab.scheduling.ilp.rounding import roundable, rounded
 from schedlab.scheduling.ilp.search import LocalSearch
 
 FIRST_LOOK = 0.25
@@ -39,10 +42,11 @@ FIRST_TRIES = 6
 """Annealings without success after which it is the bounds' turn."""
 PATTERN_SHARE = 0.4
 """Share of what is left of a level's time that whole fillings may take."""
+ROUNDED_SHARE = 0.8
+"""The same where nodes are so many that rounding fillings is the best there is."""
 PATTERN_SIZE = 100_000
-"""Nodes times groups up to which whole fillings are priced."""
-RELAXED_SIZE, RELAXED_S = 50_000, 2e-5
-"""Kinds of nodes times groups up to which the linear relaxation is solved, and what each costs."""
+"""Kinds of nodes times groups up to which whole fillings are priced."""
+BY_PATTERNS = "bound by patterns"
 SMALL = 8000
 """Unknowns up to which an integer program is tried on what is open."""
 
@@ -125,7 +129,11 @@ class PlainSolver:
         total = int(self.model.demand[self.model.tier <= tier].sum())
         packing, start, kind = self._packing(tier)
         held = self._kept(tier)
-        bound = math.floor(packing.pooled_bound() + 1e-6) + held
+        bound, by = math.floor(packing.pooled_bound() + 1e-6) + held, "pooled bound"
+        many = roundable(self.model, packing)
+        if many and total - search.unplaced(tier) < bound:
+            bound, by = self._relaxed(packing, held, bound, by)
+            bound, by = self._rounded(tier, packing, start, kind, bound, by, end)
         if gently and total - search.unplaced(tier) < bound:
             fixed = search.pods.locked.copy()
             search.lock_at_home(tier)
@@ -134,22 +142,41 @@ class PlainSolver:
             search.pods.locked[:] = fixed
         look = FIRST_LOOK * (end - budget.spent)
         search.place(tier, total - bound, look, tries=FIRST_TRIES)
-        value, by = total - search.unplaced(tier), "pooled bound"
-        if value < bound and len(packing.count) > 1 and packing.most.size <= RELAXED_SIZE:
-            relaxed = math.floor(relaxed_bound(packing) + 1e-6) + held
-            budget.spend(packing.most.size * RELAXED_S)
-            if relaxed < bound:
-                bound, by = max(relaxed, value), "linear relaxation"
-        if value < bound and start.size <= PATTERN_SIZE:
+        value = total - search.unplaced(tier)
+        if value < bound and not many:
+            bound, by = self._relaxed(packing, held, bound, by)
+            bound, by = max(bound, value), by
+        if value < bound and not many and packing.most.size <= PATTERN_SIZE:
             patterns = PatternBound(packing, start, kind)
             enough = value - held + 1
             proven = patterns.improve(enough, budget, PATTERN_SHARE * (end - budget.spent))
             if proven + held < bound:
-                bound, by = max(math.floor(proven) + held, value), "bound by patterns"
+                bound, by = max(math.floor(proven) + held, value), BY_PATTERNS
         if value < bound:
             bound, by = self._integer(Step("placed", tier), tier, bound, by, end)
             search.place(tier, total - bound, max(end - budget.spent, 0.0))
         return total - search.unplaced(tier), bound, by
+
+    def _relaxed(self, packing: Packing, held: int, bound: int, by: str) -> tuple[int, str]:
+        """Return the bound of the linear relaxation, where that is tighter."""
+        if len(packing.count) == 1 or packing.most.size > RELAXED_SIZE:
+            return bound, by
+        relaxed = math.floor(relaxed_bound(packing) + 1e-6) + held
+        self.budget.spend(packing.most.size * RELAXED_S)
+        return (relaxed, "linear relaxation") if relaxed < bound else (bound, by)
+
+    def _rounded(
+        self, tier: int, packing: Packing, start: Ints, kind: Ints, bound: int, by: str, end: float
+    ) -> tuple[int, str]:
+        """Try the placement that comes of whole fillings; return the bound, theirs if tighter."""
+        patterns = PatternBound(packing, start, kind)
+        # fillings without the last pods are no better than what is there
+        enough = placed_of(self.model, self.search.pods.counts(self.model), tier) + 1
+        proven = patterns.improve(enough, self.budget, ROUNDED_SHARE * (end - self.budget.spent))
+        x = rounded(self.model, tier, patterns, kind)
+        if better(self.model, x, self.search.pods.counts(self.model)):
+            self.search.adopt(tier, x)
+        return (math.floor(proven), BY_PATTERNS) if proven < bound else (bound, by)
 
     # --- disruption ----------------------------------------------------------------------------
 
@@ -290,9 +317,3 @@ class PlainSolver:
             ),
             groups,
         )
-
-
-def better(model: AssignmentModel, one: Ints, other: Ints) -> bool:
-    """Return whether a placement places more than another, tier by tier."""
-    tiers = range(len(model.priorities))
-    return [placed_of(model, one, t) for t in tiers] > [placed_of(model, other, t) for t in tiers]

@@ -136,6 +136,10 @@ class Planner:
             placement.moves.append(Move(move.pod, move.target, words, expires_us))
         crowded = bool(result.evicted or result.moved)
         devices = {} if crowded else devices_of(pods, view.state, result.node)
+        nominated = view.state.nominated
+        before = dict(nominated)
+        for pod in pods:  # where it was to go before is no matter any more
+            nominated.pop(pod.row, None)
         with view.fork() as trial:
             for i, (pod, node) in enumerate(zip(pods, result.node, strict=True)):
                 if node < 0:
@@ -146,6 +150,8 @@ class Planner:
                 else:
                     placement.place(i, node, devices.get(i))
                     trial.assume(pod, node, devices.get(i))
+        nominated.clear()
+        nominated.update(before)
         return placement
 
 

@@ -13,6 +13,7 @@ from typing import Literal
 import numpy as np
 from ortools.math_opt.python import mathopt
 
+from schedlab.scheduling.ilp.mathopt import attempted
 from schedlab.scheduling.ilp.packing import Floats, Packing
 
 Relaxer = Literal["glop", "pdlp", "highs"]
@@ -58,8 +59,8 @@ def relaxed_bound(packing: Packing, solver: Relaxer = "glop") -> float:
                 row.set_coefficient(column, 1.0)
     worth = packing.worth[g_of]
     model.maximize(mathopt.fast_sum(float(w) * c for w, c in zip(worth, columns, strict=True)))
-    result = mathopt.solve(model, _TYPES[solver])
-    if not result.has_dual_feasible_solution():
+    result = attempted(lambda: mathopt.solve(model, _TYPES[solver]))
+    if result is None or not result.has_dual_feasible_solution():
         return float(packing.worth @ packing.demand)
     pods = np.array(result.dual_values(supply))
     nodes = np.array([result.dual_values(row) for row in rooms])

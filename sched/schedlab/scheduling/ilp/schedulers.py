@@ -38,7 +38,7 @@ class Ilp:
         A window ends early with so many.
     displace : {"none", "lower", "any"}, default "none"
         Which running pods may be evicted or moved: none, those below the most important pod that
-        waits, or all.
+        waits, or all that a ReplicaSet, StatefulSet or ReplicationController would make anew.
     budget : int, optional
         Most pods displaced in one solve.
     **options
@@ -62,7 +62,7 @@ class Ilp:
         deterministic: bool = True,
     ) -> None:
         self.trigger = Trigger(max_pods=max_pods, window_us=parse_duration_us(window))
-        self._displace = displacement(displace, budget)
+        self._displace = displacement(displace, budget, owned=True)
         self._planner = Planner(
             config,
             objective=objective,
@@ -90,7 +90,7 @@ class IlpFallback:
     max_pods : int, default 256
         Pods in one batch.
     displace : {"none", "lower", "any"}, default "any"
-        Which running pods may be evicted or moved.
+        Which running pods may be evicted or moved, see `Ilp`.
     budget : int, optional
         Most pods displaced in one solve.
     config, method, workers, deterministic
@@ -113,7 +113,7 @@ class IlpFallback:
         deterministic: bool = True,
     ) -> None:
         self.trigger = Trigger(max_pods=max_pods)
-        self._displace = displacement(displace, budget)
+        self._displace = displacement(displace, budget, owned=True)
         self._planner = Planner(
             config,
             objective=objective,
@@ -284,10 +284,13 @@ class IlpPartitioned:
         return self._planner.placement(pods, view, result)
 
 
-def displacement(kind: str, budget: int | None) -> Displacement:
-    """Return what may be done to running pods, from a scheduler's options."""
+def displacement(kind: str, budget: int | None, *, owned: bool = False) -> Displacement:
+    """Return what may be done to running pods, from a scheduler's options.
+
+    *owned*: of pods that are as important, only those that a controller would make anew.
+    """
     if kind not in KINDS:
         raise InputError("displace", found=kind, expected=f"one of {', '.join(KINDS)}")
     if budget is not None and budget < 0:
         raise InputError("budget", found=budget, expected="a number of pods >= 0")
-    return Displacement(kind, budget=budget)
+    return Displacement(kind, budget=budget, owned=owned and kind == "any")

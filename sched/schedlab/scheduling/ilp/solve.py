@@ -8,7 +8,7 @@ is returned is never worse.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
@@ -16,12 +16,14 @@ import numpy as np
 from schedlab.errors import InputError
 from schedlab.scheduling.framework.feasibility import NO_NODES
 from schedlab.scheduling.ilp.backend import Backend, Goal
+from schedlab.scheduling.ilp.best_fit import FIT_S, best_fit, fitting
+from schedlab.scheduling.ilp.bounds import quick_bound
 from schedlab.scheduling.ilp.budget import TimeBudget
 from schedlab.scheduling.ilp.formulation import Formulation
 from schedlab.scheduling.ilp.linear import INFINITY, Expression
-from schedlab.scheduling.ilp.model import AssignmentModel, Ints, placed_of
+from schedlab.scheduling.ilp.model import AssignmentModel, Ints, better, placed_of
 from schedlab.scheduling.ilp.objectives import DEFAULT, Spec, Step, expression_of, read_objective
-from schedlab.scheduling.ilp.plain import PlainSolver, better, searchable
+from schedlab.scheduling.ilp.plain import PlainSolver, searchable
 from schedlab.scheduling.ilp.result import (
     WORK_PER_SECOND,
     Level,
@@ -37,6 +39,7 @@ SEARCHED = ("placed", "disruption")
 """Objectives that the search of plain problems knows."""
 DISPLACING = ("disruption", "evictions", "moves")
 """Objectives about running pods alone."""
+NONE_LESS = "nothing is less than none"
 PLACED_SHARE = 3
 """How many times the time of another level one of the kind ``placed`` gets."""
 
@@ -109,10 +112,15 @@ def optimised(
 ) -> tuple[Best, list[Level]]:
     """Return the best placement that is found in counts, and how good it is; see `solve`."""
     x = model.running if start is None else start
+    if solver == "auto" and fitting(model):
+        x = best_fit(model, x)
+        budget.spend(FIT_S * sum(model.demand.tolist()) * len(model.rows))
     best = Best(x, np.minimum(x, model.running), {})
     levels: list[Level] = []
     if solver == "auto" and searchable(model, steps):
         best, levels = _search(model, steps, best, budget)
+    if not levels:
+        levels = _evident(model, steps, best.x, budget)
     if len(levels) < len(steps):
         best, levels = _program(model, steps, best, levels, solver, budget)
     if start is not None and better(model, start, best.x):
@@ -158,6 +166,31 @@ def _search(
     return Best(x, np.minimum(x, model.running), {}), levels
 
 
+def _evident(
+    model: AssignmentModel, steps: Sequence[Step], x: Ints, budget: TimeBudget
+) -> list[Level]:
+    """Return the levels at the front on which the start is as good as can be, for all we see.
+
+    Where rules depend on the order in which pods come the start may not be admissible as a whole.
+    """
+    levels: list[Level] = []
+    if model.couplings.near or model.couplings.spread:
+        return levels
+    undisturbed = bool((x >= model.running).all())
+    for step in steps:
+        if step.name == "placed" and step.tier is not None:
+            value = placed_of(model, x, step.tier)
+            bound, by = quick_bound(model, step.tier, budget)
+            if value < bound:
+                break
+            levels.append(_level(model, step, value, float(bound), by))
+        elif step.name in DISPLACING and undisturbed:
+            levels.append(_level(model, step, 0, 0.0, NONE_LESS))
+        else:
+            break
+    return levels
+
+
 def _program(
     model: AssignmentModel,
     steps: Sequence[Step],
@@ -188,7 +221,7 @@ def _program(
         )
         budget.spend(answer.seconds)
         if answer.solution is None:
-            levels.append(_unsolved(model, step, best.x))
+            levels.append(_bounded(model, _unsolved(model, step, best.x), step, budget))
             continue
         found = answer.solution
         best = Best(form.counts(found), form.stays(found), dict(enumerate(found)))
@@ -196,9 +229,20 @@ def _program(
         bound = float(value) if answer.proven else answer.bound
         if bound is None:
             bound = float("inf") if step.maximize else float("-inf")
-        levels.append(_level(model, step, value, bound, backend.name))
+        level = _level(model, step, value, bound, backend.name)
+        levels.append(_bounded(model, level, step, budget))
         _hold(backend, expression, value, maximize=step.maximize)
     return best, levels[: len(steps)]
+
+
+def _bounded(model: AssignmentModel, level: Level, step: Step, budget: TimeBudget) -> Level:
+    """Return a level with the bound of the relaxation, where that is tighter."""
+    if level.optimal or step.name != "placed" or step.tier is None:
+        return level
+    bound, by = quick_bound(model, step.tier, budget)
+    if bound >= level.bound:
+        return level
+    return replace(level, bound=max(float(bound), float(level.value)), by=by)
 
 
 def _hold(backend: Backend, expression: Expression, value: int, *, maximize: bool) -> None:

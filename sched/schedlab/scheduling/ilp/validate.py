@@ -13,11 +13,13 @@ import numpy as np
 
 from schedlab.cluster.carried import Kind
 from schedlab.cluster.classes import PodClass
+from schedlab.cluster.devices import DeviceRequest, Devices
 from schedlab.cluster.state import ClusterState
 from schedlab.scheduling.base import Pod
 from schedlab.scheduling.framework.evaluation import evaluate_filters
 from schedlab.scheduling.framework.interface import Cycle
 from schedlab.scheduling.framework.profiles import Profile
+from schedlab.scheduling.ilp.devices import assign_devices
 from schedlab.scheduling.ilp.model import Profiles, profile_of
 from schedlab.scheduling.ilp.result import Move
 from schedlab.scheduling.plugins.inter_pod_affinity import NEAR, InterPodAffinity
@@ -77,8 +79,9 @@ def offenders(
     for row in gone:
         state.remove_pod(row)
     unreachable = _unreachable(new, state, profile)
+    given = _devices(new, state)
     for placed in new:
-        state.add_pod(*placed)
+        state.add_pod(*placed, given.get(placed[0]))
     failing = _failing(new, state, profile)
     for placed in new:
         state.remove_pod(placed[0])
@@ -86,6 +89,21 @@ def offenders(
         state.add_pod(*before, had)
     state.nominated.update(nominated)
     return [*unreachable, *failing]
+
+
+def _devices(new: list[Placed], state: ClusterState) -> dict[int, Devices]:
+    """Return GPUs for the new pods of each node that can all be served, by row of the pod."""
+    asking: dict[int, list[tuple[int, DeviceRequest]]] = {}
+    for row, pod_class, node in new:
+        if pod_class.devices is not None:
+            asking.setdefault(node, []).append((row, pod_class.devices))
+    found: dict[int, Devices] = {}
+    for node, pods in asking.items():
+        free = state.nodes.devices.free[node].tolist()
+        devices = assign_devices(free, [request for _, request in pods])
+        if devices is not None:
+            found.update(zip([row for row, _ in pods], devices, strict=True))
+    return found
 
 
 def _failing(new: list[Placed], state: ClusterState, profile: Profiles) -> list[tuple[int, str]]:
