@@ -68,6 +68,8 @@ class CpSat:
         solver = cp_model.CpSolver()
         solver.parameters.num_workers = self._workers
         solver.parameters.random_seed = self._seed
+        # it would take the interrupt away from Python for good: Ctrl-C would kill the process later
+        solver.parameters.catch_sigint_signal = False
         if deterministic:
             solver.parameters.max_deterministic_time = max(seconds, 1e-3)
         else:
