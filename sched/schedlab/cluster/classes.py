@@ -177,7 +177,8 @@ class ClassTable:
             granted = status.model_dump_json(
                 include={"container_statuses", "init_container_statuses", "conditions"}
             )
-        key = (namespace, priority, text, tuple(sorted(kept.items())), owner, granted, devices)
+        pairs = tuple(sorted(kept.items()))
+        key = (namespace, priority, text, pairs, owner, granted, devices)
         known = self._by_key.get(key)
         if known is None:
             amounts = {**pod_requests(spec, status), "pods": 1}
@@ -203,7 +204,7 @@ class ClassTable:
                 nonzero_requests(spec, pod_level=False),
                 host_ports(spec),
                 devices,
-                self._forms.add((namespace, priority, bare, key[3], owner, devices)),
+                self._forms.add((namespace, priority, bare, pairs, owner, devices)),
             )
             self._classes.append(known)
             self._by_key[key] = known

@@ -1,7 +1,7 @@
-"""Which filter rejects each node, of a class that fits nowhere: kept from one attempt to the next.
+"""Which filter rejects each node, of a class that fits nowhere, and the message that says so.
 
-A preemptor that fits nowhere wants to know this of every node, and little has changed since the
-last one like it asked.
+It is kept from one attempt to the next: a preemptor wants to know it of every node, and little has
+changed since the last one like it asked.
 """
 
 from __future__ import annotations
