@@ -20,6 +20,7 @@ from pydantic import Field
 from schedlab.cluster import ClassTable, ClusterState
 from schedlab.cluster.vocabulary import ResourceNames
 from schedlab.experiment.config import ExperimentName, read_mapping, read_text
+from schedlab.experiment.growing_rows import growing, read_rows
 from schedlab.record.wallclock import elapsed_s
 from schedlab.rng import Draws, entity_key
 from schedlab.scheduling.base import Pod, PodBatch
@@ -284,9 +285,7 @@ def run_study(
     file = folder / "results.jsonl"
     rows = _kept(file, study) if resume else []
     done = {_instance(row) for row in rows}
-    with file.open("w", encoding="utf-8") as lines:
-        for row in rows:
-            lines.write(_line(row))
+    with growing(file, rows) as add:
         _warm_up()
         for cell in cells(study):
             for case in cases(cell, study.seeds):
@@ -294,8 +293,7 @@ def run_study(
                     continue
                 for row in _case_rows(case, study):
                     rows.append(row)
-                    lines.write(_line(row))
-                    lines.flush()
+                    add(row)
                     told(row)
     return pd.DataFrame(rows)
 
@@ -325,21 +323,9 @@ def _warm_up() -> None:
         solve_case(case, study, "1s")
 
 
-def _line(row: Mapping[str, Any]) -> str:
-    import json
-
-    return json.dumps(row) + "\n"
-
-
 def _kept(file: Path, study: PlacementStudy) -> list[dict[str, Any]]:
     """Return the rows of instances that were solved within each limit."""
-    import json
-
-    if not file.is_file():
-        return []
-    # a run that was cut off may have left half a line
-    text = file.read_text(encoding="utf-8").rpartition("\n")[0]
-    rows = [json.loads(line) for line in text.splitlines()]
+    rows = read_rows(file)
     limits: dict[tuple[Any, ...], set[str]] = {}
     for row in rows:
         limits.setdefault(_instance(row), set()).add(row["time_limit"])

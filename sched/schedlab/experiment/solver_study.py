@@ -7,7 +7,6 @@ tightest bound that any of them, or the linear relaxation, has proven.
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -24,6 +23,7 @@ from schedlab.errors import InputError
 from schedlab.experiment.build import SCHEDULER_NAME, build_scenario
 from schedlab.experiment.config import ExperimentName, Source, read_mapping, read_text
 from schedlab.experiment.gap import waiting
+from schedlab.experiment.growing_rows import growing, read_rows
 from schedlab.experiment.matrix import scenarios
 from schedlab.record.wallclock import elapsed_s
 from schedlab.rng import Draws
@@ -235,17 +235,19 @@ def run_solver_study(
     """
     folder.mkdir(parents=True, exist_ok=True)
     file = folder / "results.jsonl"
-    rows = _kept(file) if resume else []
+    rows = read_rows(file) if resume else []
     problem = make_problem(*pending_at_once(study, base))
     known = {(row["method"], row["time_limit"]): row for row in rows}
     wanted = [(GREEDY, ""), *_asked(study)]
-    with file.open("w", encoding="utf-8") as lines:
+    # all that is known is written before anything is solved: it may be cut off
+    with growing(file, [known[key] for key in wanted if key in known]) as add:
         rows = []
         for method, limit in wanted:
-            row = known.get((method, limit)) or _row(problem, study, method, limit)
+            row = known.get((method, limit))
+            if row is None:
+                row = _row(problem, study, method, limit)
+                add(row)
             rows.append(row)
-            lines.write(json.dumps(row) + "\n")
-            lines.flush()
             told(row)
     found = judged(rows)
     _draw(found, folder)
@@ -259,13 +261,6 @@ def _asked(study: SolverStudy) -> list[tuple[str, str]]:
         for method in study.methods
         for limit in (limits[-1:] if method == "flow" else limits)
     ]
-
-
-def _kept(file: Path) -> list[dict[str, Any]]:
-    if not file.is_file():
-        return []
-    text = file.read_text(encoding="utf-8").rpartition("\n")[0]
-    return [json.loads(line) for line in text.splitlines()]
 
 
 def _row(problem: Problem, study: SolverStudy, method: str, limit: str) -> dict[str, Any]:
