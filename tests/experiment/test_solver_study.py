@@ -14,6 +14,7 @@ from schedlab.experiment.solver_study import (
     judged,
     pending_at_once,
     read_solver_study,
+    run_solver_study,
 )
 
 EXPERIMENTS = Path(__file__).parents[2] / "experiments"
@@ -95,3 +96,12 @@ def test_wrong_methods_are_named(small):
     small.write_text(yaml.safe_dump(document), encoding="utf-8")
     with pytest.raises(InputError, match="partitioned-K"):
         read_solver_study(small)
+
+
+def test_the_whole_as_one_integer_program(small):
+    document = SMALL | {"methods": ["full-cp-sat", "full-highs"], "time_limits": ["20s"]}
+    small.write_text(yaml.safe_dump(document), encoding="utf-8")
+    study = read_solver_study(small)
+    found = run_solver_study(study, small.parent, small.parent / "out").set_index("method")
+    assert found["placed"]["full-cp-sat"] == found["placed"]["full-highs"]
+    assert found["gap"]["full-cp-sat"] <= found["gap"]["greedy"]

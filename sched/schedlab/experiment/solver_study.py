@@ -11,7 +11,7 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal, cast
 
 import numpy as np
 from pydantic import AfterValidator, Field
@@ -35,7 +35,7 @@ from schedlab.scheduling.ilp.greedy import counts_of, greedy_nodes, make_greedy
 from schedlab.scheduling.ilp.model import AssignmentModel, Ints, placed_of
 from schedlab.scheduling.ilp.partitioned import solve_partitioned
 from schedlab.scheduling.ilp.result import Limits, SolveResult
-from schedlab.scheduling.ilp.solve import solve
+from schedlab.scheduling.ilp.solve import Solver, solve
 from schedlab.scheduling.ilp.validate import violations
 from schedlab.scheduling.view import ClusterView
 from schedlab.units import MINUTE, parse_duration_us
@@ -47,12 +47,13 @@ if TYPE_CHECKING:
 GREEDY = "greedy"
 FEW = 20
 """Pods of a problem that is solved beforehand."""
-METHOD = re.compile(r"full|flow|partitioned-([1-9]\d*)")
+METHOD = re.compile(r"full(-cp-sat|-highs)?|flow|partitioned-[1-9]\d*")
 
 
 def _method(value: str) -> str:
     if METHOD.fullmatch(value) is None:
-        raise InputError("", found=value, expected="full, flow, or partitioned-K for K parts")
+        expected = "full, full-cp-sat, full-highs, flow, or partitioned-K for K parts"
+        raise InputError("", found=value, expected=expected)
     return value
 
 
@@ -74,7 +75,8 @@ class SolverStudy(Spec):
     objective : str
         See `schedlab.scheduling.ilp.objectives`.
     methods : list of str
-        ``full`` (the whole problem), ``flow``, ``partitioned-16`` (with so many parts).
+        ``full`` (the whole problem, by all we have), ``full-cp-sat`` and ``full-highs`` (the whole
+        problem as one integer program), ``flow``, ``partitioned-16`` (with so many parts).
     time_limits : list of duration
         Each method is run once with each; flows end by themselves and are run once.
     workers : int
@@ -300,8 +302,11 @@ def _row(problem: Problem, study: SolverStudy, method: str, limit: str) -> dict[
 
 def _solved(problem: Problem, study: SolverStudy, method: str, seconds: float) -> SolveResult:
     limits = Limits(seconds, workers=study.workers, deterministic=False)
-    if method == "full":
-        return solve(problem.model, limits, objective=study.objective, start=problem.start)
+    if method.startswith("full"):
+        solver = cast(Solver, method.removeprefix("full").lstrip("-") or "auto")
+        return solve(
+            problem.model, limits, objective=study.objective, solver=solver, start=problem.start
+        )
     if method == "flow":
         return flow_result(problem.model, problem.start, limits)
     parts = int(method.removeprefix("partitioned-"))
