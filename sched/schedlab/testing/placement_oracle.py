@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from itertools import permutations, product
+from itertools import combinations, permutations, product
 from typing import Any
 
 from schedlab.api.base import Amounts
@@ -38,6 +38,7 @@ from schedlab.api.objects import (
     TopologySpreadConstraint,
 )
 from schedlab.cluster.classes import ClassTable
+from schedlab.cluster.devices import GPU_COUNT, GPU_MILLI
 from schedlab.cluster.state import ClusterState
 from schedlab.cluster.vocabulary import ResourceNames
 from schedlab.rng import entity_key
@@ -50,13 +51,14 @@ GANG = "pod-group.scheduling.sigs.k8s.io"
 
 @dataclass(frozen=True)
 class TinyNode:
-    """A node: what it has, its zone ("" = none), and whether it is tainted."""
+    """A node: what it has, its zone ("" = none), whether it is tainted, its number of GPUs."""
 
     cpu: int
     memory: int
     pods: int
     zone: str
     tainted: bool = False
+    gpus: int = 0
 
 
 @dataclass(frozen=True)
@@ -69,6 +71,10 @@ class TinyPod:
         Required affinity and anti-affinity, by host or zone, to pods of an app.
     spread : tuple of (key, max_skew, min_domains, app)
         DoNotSchedule constraints.
+    gpus, milli : int
+        How many GPUs, and thousandths of each.
+    devices : tuple of int
+        The GPUs that it holds, where it runs.
     """
 
     cpu: int
@@ -82,7 +88,10 @@ class TinyPod:
     apart: tuple[tuple[str, str], ...] = ()
     spread: tuple[tuple[str, int, int, str], ...] = ()
     gang: str = ""
+    gpus: int = 0
+    milli: int = 1000
     node: int = -1
+    devices: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -166,6 +175,7 @@ def admissible(problem: TinyProblem, where: Where) -> bool:
         return False
     return (
         _rooms(problem, where)
+        and all(_gpus(problem, where, n) for n in range(len(problem.nodes)))
         and _gangs(problem, where)
         and all(_content(problem, where, i) for i in new)
         and _reachable(problem, where, new)
@@ -187,6 +197,30 @@ def _rooms(problem: TinyProblem, where: Where) -> bool:
             if sum(map(amount, on)) > max(limit, held):
                 return False
     return True
+
+
+def _gpus(problem: TinyProblem, where: Where, n: int) -> bool:
+    """Return whether all pods on a node have their GPUs, those that stay the ones they hold."""
+    pairs = [(p, at) for p, at in zip(problem.pods, where, strict=True) if at == n and p.gpus]
+    left = [1000] * problem.nodes[n].gpus
+    for pod, _ in pairs:
+        if pod.node == n:
+            for device in pod.devices:
+                left[device] -= pod.milli
+    coming = [p for p, _ in pairs if p.node != n]
+    return any(_served(left, choice, coming) for choice in _device_choices(len(left), coming))
+
+
+def _device_choices(devices: int, pods: Sequence[TinyPod]) -> Iterator[tuple[tuple[int, ...], ...]]:
+    return product(*(combinations(range(devices), pod.gpus) for pod in pods))
+
+
+def _served(left: Sequence[int], choice: Sequence[Sequence[int]], pods: Sequence[TinyPod]) -> bool:
+    rest = list(left)
+    for pod, own in zip(pods, choice, strict=True):
+        for device in own:
+            rest[device] -= pod.milli
+    return min(rest, default=0) >= 0
 
 
 def _gangs(problem: TinyProblem, where: Where) -> bool:
@@ -313,14 +347,15 @@ def as_cluster(problem: TinyProblem) -> tuple[ClusterState, list[Pod], list[int]
     state = ClusterState(ClassTable(ResourceNames()))
     for n, node in enumerate(problem.nodes):
         labels = {HOST: f"n{n}"} | ({ZONE: node.zone} if node.zone else {})
+        offered = Amounts(cpu=node.cpu, memory=node.memory, pods=node.pods)
+        if node.gpus:
+            offered[GPU_MILLI] = 1000 * node.gpus
         taints = (Taint(key="t", effect="NoSchedule"),) if node.tainted else ()
         state.nodes.add(
             Node(
                 metadata=ObjectMeta(name=f"n{n}", labels=labels),
                 spec=NodeSpec(taints=taints),
-                status=NodeStatus(
-                    allocatable=Amounts(cpu=node.cpu, memory=node.memory, pods=node.pods)
-                ),
+                status=NodeStatus(allocatable=offered),
             )
         )
     if problem.disruptions is not None:
@@ -335,9 +370,12 @@ def as_cluster(problem: TinyProblem) -> tuple[ClusterState, list[Pod], list[int]
     waiting, positions = [], []
     for i, pod in enumerate(problem.pods):
         labels = {"app": pod.app} | ({GANG: pod.gang} if pod.gang else {})
-        pod_class = state.classes.intern("default", _spec(pod), pod.priority, labels=labels)
+        gpus = {GPU_COUNT: str(pod.gpus), GPU_MILLI: str(pod.milli)} if pod.gpus else {}
+        pod_class = state.classes.intern(
+            "default", _spec(pod), pod.priority, labels=labels, annotations=gpus
+        )
         if pod.node >= 0:
-            state.add_pod(i, pod_class, pod.node)
+            state.add_pod(i, pod_class, pod.node, pod.devices or None)
         else:
             waiting.append(Pod(i, pod_class, f"default/p{i}", entity_key("p", i), 1, 0, -1))
             positions.append(i)

@@ -39,6 +39,7 @@ nodes = st.builds(
     pods=st.integers(1, 5),
     zone=st.sampled_from(["x", "x", "y", "y", ""]),
     tainted=st.sampled_from([False, False, False, True]),
+    gpus=st.sampled_from([0, 1, 2, 3]),
 )
 
 
@@ -60,6 +61,35 @@ kinds = st.builds(
     spread=rarely(st.tuples(st.tuples(keys, st.integers(1, 2), st.integers(1, 3), apps)), ()),
     gang=rarely(st.just("g"), ""),
 )
+gpu_kinds = st.builds(
+    TinyPod,
+    cpu=st.integers(0, 3),
+    priority=st.integers(0, 1),
+    app=apps,
+    gpus=st.sampled_from([0, 1, 1, 1, 1, 2]),
+)
+
+
+@st.composite
+def gpu_pods(draw, some, few):
+    """Up to five pods, most of which ask for GPUs; those that run hold some."""
+    left = [[1000] * node.gpus for node in some]
+    pods = []
+    for _ in range(draw(st.integers(1, 5))):
+        kind = draw(st.sampled_from(few))
+        pod = vars(kind) | {"milli": 1000}
+        if kind.gpus == 1:
+            pod["milli"] = draw(st.sampled_from([300, 500, 600, 1000]))
+        at = draw(st.integers(-2, len(some) - 1))
+        if at >= 0 and kind.gpus:
+            free = [d for d, milli in enumerate(left[at]) if milli >= pod["milli"]]
+            own = tuple(sorted(draw(st.permutations(free))[: kind.gpus]))
+            if len(own) == kind.gpus:
+                pod |= {"node": at, "devices": own}
+                for d in own:
+                    left[at][d] -= pod["milli"]
+        pods.append(TinyPod(**pod))
+    return pods
 
 
 @st.composite
@@ -68,10 +98,13 @@ def problems(draw):
     some = draw(st.lists(nodes, min_size=1, max_size=4))
     few = draw(st.lists(kinds, min_size=1, max_size=3))
     where = st.integers(-2, len(some) - 1)
-    pods = [
-        TinyPod(**{**vars(few[draw(st.integers(0, len(few) - 1))]), "node": max(draw(where), -1)})
-        for _ in range(draw(st.integers(1, 5)))
-    ]
+    if draw(st.booleans()):
+        pods = draw(gpu_pods(some, draw(st.lists(gpu_kinds, min_size=1, max_size=3))))
+    else:
+        pods = [
+            TinyPod(**{**vars(draw(st.sampled_from(few))), "node": max(draw(where), -1)})
+            for _ in range(draw(st.integers(1, 5)))
+        ]
     displace = draw(st.sampled_from(["none", "any", "any", "lower"]))
     return TinyProblem(
         tuple(some),

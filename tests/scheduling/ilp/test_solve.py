@@ -237,3 +237,26 @@ def test_flows_leave_coupled_pods_to_the_start():
     result = flow_result(model, start, Limits(10.0))
     assert min(result.node) >= 0
     assert result.node[0] != result.node[1]
+
+
+@pytest.mark.parametrize("solver", ["auto", "cp-sat"])
+def test_gpus_that_no_node_has(solver):
+    problem = TinyProblem((TinyNode(4, 9, 9, "x"),), (TinyPod(1, gpus=1, milli=300), TinyPod(1)))
+    state, batch, _ = as_cluster(problem)
+    result = solve(build_model(batch, state), solver=solver)
+    assert result.status is Status.OPTIMAL
+    assert result.node == [-1, 0]
+
+
+@pytest.mark.parametrize("parts", [0, 1])
+def test_pods_that_stay_keep_their_gpus(parts):
+    # two halves on two GPUs: a pod that wants a whole one has to wait, or one of them must move
+    halves = [TinyPod(1, gpus=1, milli=500, node=0, devices=(d,)) for d in (0, 1)]
+    node = TinyNode(9, 9, 9, "x", gpus=2)
+    problem = TinyProblem((node,), (*halves, TinyPod(1, gpus=1)))
+    state, batch, _ = as_cluster(problem)
+    model = build_model(batch, state, displace=Displacement("any"))
+    result = solve_partitioned(model, parts=parts) if parts else solve(model)
+    assert not violations(batch, result.node, state, moved=result.moved, evicted=result.evicted)
+    assert result.node == [-1]
+    assert (result.moved, result.evicted) == ([], [])

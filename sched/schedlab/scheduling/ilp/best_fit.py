@@ -91,7 +91,7 @@ class _Fit:
         if milli == WHOLE:
             idle = (self._free == WHOLE).sum(axis=1)
             return (idle - count).astype(np.float64), fits & (idle >= count)
-        room = np.where(self._free >= milli, self._free, 10 * WHOLE).min(axis=1)
+        room = np.where(self._free >= milli, self._free, 10 * WHOLE).min(axis=1, initial=10 * WHOLE)
         return (room - milli) / WHOLE, fits & (room <= WHOLE)
 
     def _take(self, g: int, n: int) -> None:

@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from schedlab.cluster.classes import PodClass
+from schedlab.cluster.devices import Devices
 from schedlab.cluster.state import ClusterState
 from schedlab.cluster.vocabulary import CPU
 from schedlab.errors import InputError
@@ -50,12 +51,17 @@ VOLUMES = frozenset({"VolumeRestrictions", "NodeVolumeLimits", "VolumeBinding", 
 """Filters that only look at pods with volumes."""
 
 
+_Key = tuple[int, str, int, Devices]
+"""What tells groups apart: class, gang, and the node on which its pods hold which GPUs."""
+
+
 @dataclass(eq=False)
 class _Gathered:
     """Pods of one group, while they are being collected."""
 
     pod_class: PodClass
-    gang: str
+    gang: str = ""
+    held: Devices = ()
     pending: list[int] = field(default_factory=list)
     running: dict[int, list[int]] = field(default_factory=dict)
 
@@ -153,13 +159,16 @@ def _gather(
     movable: list[tuple[int, PodClass, int]],
     column: dict[int, int],
 ) -> list[_Gathered]:
-    found: dict[tuple[int, str], _Gathered] = {}
+    found: dict[_Key, _Gathered] = {}
     for index, pod in enumerate(pods):
         gang = _gang(pod.pod_class)
-        key = (pod.pod_class.id, gang)
-        found.setdefault(key, _Gathered(pod.pod_class, gang)).pending.append(index)
+        found.setdefault(
+            (pod.pod_class.id, gang, -1, ()), _Gathered(pod.pod_class, gang)
+        ).pending.append(index)
     for row, pod_class, node in movable:
-        group = found.setdefault((pod_class.id, ""), _Gathered(pod_class, ""))
+        held = state.devices_of.get(row, ())
+        key: _Key = (pod_class.id, "", column[node] if held else -1, held)
+        group = found.setdefault(key, _Gathered(pod_class, held=held))
         group.running.setdefault(column[node], []).append(row)
     order = sorted(found.values(), key=lambda g: (-g.pod_class.priority, g.pod_class.id, g.gang))
     for group in order:
@@ -226,6 +235,7 @@ def _masked(
                 {n: tuple(found) for n, found in group.running.items()},
                 group.gang,
                 _Why(pod_class, state, profile_of(profile, pod_class)),
+                group.held,
             )
         )
     return groups, mask

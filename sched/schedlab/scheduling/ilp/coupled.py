@@ -201,7 +201,9 @@ class _Reader:
             else:
                 fits = (free == WHOLE).sum(axis=1) // request.count
             self.most[g] = np.minimum(self.most[g], fits)
-        self._devices = Devices(milli, count, free)
+        home = [next(iter(group.running), -1) if group.held else -1 for group in self.groups]
+        held = tuple(group.held for group in self.groups)
+        self._devices = Devices(milli, count, free, np.array(home, np.int64), held)
 
     def gangs(self) -> None:
         members: dict[str, list[int]] = {}

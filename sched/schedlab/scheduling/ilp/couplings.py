@@ -137,11 +137,33 @@ class Devices:
         How many GPUs.
     free : int64 array of shape [N, D]
         Thousandths free of each GPU, immovable pods taken off; 0 beyond the node's.
+    home : int64 array of shape [G]
+        Node on which the pods of a group run now, and hold GPUs as long as they stay; -1 = none.
+    held : tuple of tuple of int, length G
+        Those GPUs: all pods of a group that run hold the same ones.
     """
 
     milli: Ints
     count: Ints
     free: Ints
+    home: Ints
+    held: tuple[tuple[int, ...], ...]
+
+    def held_on(self, n: int) -> frozenset[int]:
+        """Return the GPUs of a node that pods hold which may stay there."""
+        homes = np.flatnonzero(self.home == n).tolist()
+        return frozenset(device for g in homes for device in self.held[g])
+
+    def part(self, groups: Ints, nodes: Ints) -> Devices:
+        """Return those of some groups and nodes; homes elsewhere are none."""
+        number = {n: i for i, n in enumerate(nodes.tolist())}
+        return Devices(
+            self.milli[groups],
+            self.count[groups],
+            self.free[nodes],
+            np.array([number.get(n, -1) for n in self.home[groups].tolist()], np.int64),
+            tuple(self.held[g] for g in groups.tolist()),
+        )
 
 
 @dataclass(frozen=True, eq=False)
@@ -229,13 +251,10 @@ class Couplings:
             for a in self.apart
             if _one_node_each(a.domain)
         ]
-        devices = self.devices
-        if devices is not None:
-            devices = Devices(devices.milli[groups], devices.count[groups], devices.free[nodes])
         return Couplings(
             tuple(Exclusive(renumbered(e.groups)) for e in self.exclusive),
             tuple(a for a in apart if a.owners and a.meant),
-            devices=devices,
+            devices=None if self.devices is None else self.devices.part(groups, nodes),
         )
 
 

@@ -75,7 +75,8 @@ class Formulation:
             if model.running[g, n]:
                 stay = self.stay[g, n] = linear.column(0, int(model.running[g, n]))
                 linear.row([stay, x], [1, -1], high=0)
-                if not model.mask[g, n]:  # what runs there may stay, but nothing may come
+                # what runs there may stay, but nothing may come
+                if not model.mask[g, n] or model.groups[g].held:
                     linear.row([x, stay], [1, -1], high=0)
 
     def total(self, groups: Iterable[int], nodes: Sequence[int] | None = None) -> Sum:
@@ -243,19 +244,28 @@ class Formulation:
             if not (self.x[asking, n] >= 0).any():
                 continue
             taken: list[Sum] = [([], []) for _ in devices.free[n]]
+            self._stays(n, devices, taken)
             for g in shared:
-                if self.x[g, n] >= 0:
+                if self.x[g, n] >= 0 and devices.home[g] != n:
                     self._shares(g, n, devices, taken)
             wholes = self._wholes(n, whole, devices, taken)
             for device, (columns, amounts) in enumerate(taken):
                 free = int(devices.free[n, device])
                 if columns and self.linear.limits(Expression(columns, amounts))[1] > free:
                     self.linear.row(columns, amounts, high=free)
-            asked = [g for g in whole if self.x[g, n] >= 0]
+            asked = [g for g in whole if self.x[g, n] >= 0 and devices.home[g] != n]
             if asked:
                 columns = [int(self.x[g, n]) for g in asked]
                 counts = [int(devices.count[g]) for g in asked]
                 self.linear.row([*columns, *wholes], [*counts, *[-1] * len(wholes)], 0, 0)
+
+    def _stays(self, n: int, devices: Devices, taken: list[Sum]) -> None:
+        """Let pods that stay keep their GPUs."""
+        for g in np.flatnonzero((devices.home == n) & (devices.milli > 0)).tolist():
+            if self.x[g, n] >= 0:
+                for device in devices.held[g]:
+                    taken[device][0].append(int(self.x[g, n]))
+                    taken[device][1].append(int(devices.milli[g]))
 
     def _shares(self, g: int, n: int, devices: Devices, taken: list[Sum]) -> None:
         milli = int(devices.milli[g])
@@ -273,12 +283,16 @@ class Formulation:
         if not (self.x[whole, n] >= 0).any():
             return []
         found: list[int] = []
+        held = devices.held_on(n)
+        before = -1
         for device in np.flatnonzero(devices.free[n] == WHOLE).tolist():
             flag = self._whole[n, device] = self.linear.flag()
             taken[device][0].append(flag)
             taken[device][1].append(WHOLE)
-            if found:  # idle GPUs are alike: the first ones are taken as a whole
-                self.linear.row([found[-1], flag], [1, -1], low=0)
+            if device not in held:  # idle GPUs are alike: the first ones are taken as a whole
+                if before >= 0:
+                    self.linear.row([before, flag], [1, -1], low=0)
+                before = flag
             found.append(flag)
         return found
 
@@ -346,18 +360,24 @@ class Formulation:
         values = dict.fromkeys((*self._part.values(), *self._whole.values()), 0)
         asking = np.flatnonzero(devices.milli)
         for n in np.flatnonzero(x[asking].any(axis=0)).tolist():
-            groups = np.repeat(asking, x[asking, n]).tolist()
+            coming = asking[devices.home[asking] != n]
+            groups = np.repeat(coming, x[coming, n]).tolist()
             asked = [
                 DeviceRequest(int(devices.count[g]), int(devices.milli[g]), ()) for g in groups
             ]
+            held = devices.held_on(n)
             free = devices.free[n].tolist()
+            for g in np.flatnonzero(devices.home == n).tolist():
+                for d in devices.held[g]:
+                    free[d] -= int(devices.milli[g] * x[g, n])
             found = assign_devices(free, asked)
             if found is None:
                 continue
             # idle GPUs are alike, and the formulation takes the first ones as a whole
             wholes = [d for g, own in zip(groups, found, strict=True) for d in own
                       if devices.milli[g] == WHOLE]  # fmt: skip
-            idle = [d for d, milli in enumerate(free) if milli == WHOLE]
+            idle = [d for d, milli in enumerate(free) if milli == WHOLE and d not in held]
+            wholes = [d for d in wholes if d not in held]
             order = [*wholes, *(d for d in idle if d not in set(wholes))]
             renamed = dict(zip(order, idle, strict=True))
             for g, own in zip(groups, found, strict=True):

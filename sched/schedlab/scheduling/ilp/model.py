@@ -19,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from schedlab.cluster.classes import PodClass
+from schedlab.cluster.devices import Devices
 from schedlab.scheduling.framework.profiles import Profile
 from schedlab.scheduling.ilp.couplings import Couplings
 
@@ -46,6 +47,8 @@ class Group:
         Name of the gang that is placed as a whole or not at all; empty = none.
     why : callable
         Says why no node will do, in kube-scheduler's words.
+    held : tuple of int
+        GPUs that each of the pods that run holds on the one node where they do; empty = none.
     """
 
     pod_class: PodClass
@@ -53,6 +56,7 @@ class Group:
     running: dict[int, tuple[int, ...]]
     gang: str
     why: Why
+    held: Devices = ()
 
     @property
     def size(self) -> int:
