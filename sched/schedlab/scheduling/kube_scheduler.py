@@ -45,6 +45,8 @@ class KubeScheduler:
         Among the best nodes: one drawn by the pod's key, or the first in the order of visit.
     percentage_of_nodes_to_score : int, optional
         Overrides the configuration's; 100 looks at all nodes, 0 is upstream's adaptive share.
+    by_zone : bool, default True
+        Visit nodes of all zones in turn, as upstream's scheduler does; False = as they were added.
     cached : bool, default True
         Keep what plugins said between decisions. False makes the same decisions from nothing each
         time, for tests and benches.
@@ -59,6 +61,7 @@ class KubeScheduler:
         scheduler_name: str | None = None,
         tie_break: str = "random",
         percentage_of_nodes_to_score: int | None = None,
+        by_zone: bool = True,
         cached: bool = True,
     ) -> None:
         if tie_break not in ("random", "first"):
@@ -72,7 +75,7 @@ class KubeScheduler:
         self._random = tie_break == "random"
         self._cached = cached
         self._engine = Engine(self.profile)
-        self._visits = Visits()
+        self._visits = Visits(by_zone=by_zone)
         self._points = BindingPoints(self.profile)
         self._hints = QueueingHints(self.profile)
         self._rng: Draws | None = None
@@ -84,6 +87,7 @@ class KubeScheduler:
                 profile,
                 tie_break=tie_break,
                 percentage_of_nodes_to_score=share,
+                by_zone=by_zone,
                 cached=cached,
             )
             other._visits = self._visits  # one rotation, whichever profile is asked

@@ -15,7 +15,6 @@ from schedlab.experiment.scenario import Scenario
 from schedlab.rng import Draws
 from schedlab.scheduling.base import PodBatch
 from schedlab.scheduling.framework.profiles import Profile
-from schedlab.scheduling.framework.visiting import Visits
 from schedlab.scheduling.kube_scheduler import KubeScheduler
 from schedlab.scheduling.view import ClusterView
 
@@ -61,11 +60,15 @@ def engine_outcomes(scenario: Scenario, profiles: Sequence[Profile]) -> Iterator
     Whoever asks lets the recorded decision take place before the next is asked for. None is yielded
     for pods that the profiles don't decide on.
     """
-    engines = {}
-    for profile in profiles:
-        engine = KubeScheduler(profile, tie_break="first", percentage_of_nodes_to_score=100)
-        engine._visits = Visits(by_zone=False)  # recordings visit nodes by row
-        engines[profile.scheduler_name] = engine
+    engines = {
+        profile.scheduler_name: KubeScheduler(
+            profile,
+            tie_break="first",
+            percentage_of_nodes_to_score=100,
+            by_zone=False,  # recordings visit nodes by row
+        )
+        for profile in profiles
+    }
     state, view = scenario.state, ClusterView(scenario.state)
     nominations = dict(state.nominated)
     for row in in_order(scenario, profiles):
