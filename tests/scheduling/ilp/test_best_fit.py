@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 
 from schedlab.cluster import ClassTable, ClusterState
 from schedlab.cluster.devices import DeviceRequest
@@ -10,8 +11,9 @@ from schedlab.cluster.vocabulary import ResourceNames
 from schedlab.rng import entity_key
 from schedlab.scheduling.base import Pod
 from schedlab.scheduling.ilp.best_fit import best_fit, fitting
+from schedlab.scheduling.ilp.bounds import placed_bounds
 from schedlab.scheduling.ilp.builder import build_model
-from schedlab.scheduling.ilp.devices import assign_devices
+from schedlab.scheduling.ilp.devices import PIECES, assign_devices, dual_feasible
 from schedlab.scheduling.ilp.partitioned import solve_partitioned
 from schedlab.scheduling.ilp.result import Limits, Status
 from schedlab.scheduling.ilp.solve import solve
@@ -71,3 +73,36 @@ def test_a_solver_goes_on_from_a_placement_with_its_gpus():
     result = solve(model, Limits(20.0), solver="cp-sat", start=best_fit(model, model.running))
     assert (result.status, result.objective) == (Status.OPTIMAL, 4)
     assert not violations(pods, result.node, state)
+
+
+def test_idle_gpus_are_not_starved():
+    # a pod without GPUs goes where none is idle, though it fits more tightly elsewhere
+    state = ClusterState(ClassTable(ResourceNames()))
+    state.nodes.add(gpu_node("gpus", 2, cpu=4_000))
+    state.nodes.add(gpu_node("none", 0, cpu=8_000))
+    classes = [gpu_class(state, 0, cpu=2_000), *[gpu_class(state, 1, cpu=2_000)] * 2]
+    classes += [gpu_class(state, 4, cpu=9_000)] * 3  # fit nowhere
+    batch = [
+        Pod(row, pod_class, f"default/p{row}", entity_key("p", row), 1, 0, -1)
+        for row, pod_class in enumerate(classes)
+    ]
+    model = build_model(batch, state)
+    assert best_fit(model, model.running).sum() == 3
+
+
+@pytest.mark.parametrize("pieces", PIECES)
+def test_shares_count_for_no_more_than_what_they_fit_on(pieces):
+    sizes = np.arange(0, 1001, 5)
+    counted = dual_feasible(sizes, pieces)
+    for one in range(len(sizes)):
+        together = counted[one] + counted[: len(sizes) - one]
+        assert (together <= counted[one:]).all()
+
+
+def test_bounds_know_of_single_gpus():
+    # 0.6 of a GPU five times would fit on three GPUs, were they one
+    _, _, model = gpu_problem(nodes=[3], pods=[(600, 1)] * 5)
+    assert placed_bounds(model) == [3]
+    result = solve(model, Limits(5.0))
+    assert result.status is Status.OPTIMAL
+    assert result.placed_by_tier == {0: 3}

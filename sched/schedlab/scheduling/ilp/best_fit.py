@@ -2,20 +2,23 @@
 
 kube-scheduler spreads, and leaves no node with eight idle GPUs for those that ask for them. Pods
 sorted by what they ask for of the scarcest resources, and put where the least is left over, pack
-GPUs far better: largest first where nearly all fit, smallest first where many don't. To place what
-the linear relaxation would, on its kinds of nodes, was measured to be worse.
+GPUs far better: largest first where nearly all fit. Where many don't, smallest first places more
+pods, if they are put where they starve the fewest idle GPUs: those that what else is free on the
+node can't feed. On openb's pods at 130 % of demand that is 8,894 pods of 10,851, where
+kube-scheduler places 8,576 and best fit alone 8,351. To place what the linear relaxation would, on
+its kinds of nodes or in the order of its prices, was measured to be worse.
 """
 
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
 
 from schedlab.cluster.devices import WHOLE
 from schedlab.scheduling.ilp.couplings import Devices
 from schedlab.scheduling.ilp.model import AssignmentModel, Bools, Ints, better
+from schedlab.scheduling.ilp.packing import Floats
 
-FIT_S = 2e-7
+FIT_S = 2e-8
 """Deterministic seconds that a pod and a node count for."""
 
 
@@ -57,42 +60,61 @@ class _Fit:
         asked = (model.requests @ model.demand).astype(np.float64)
         total = np.maximum(model.allocatable.sum(axis=1), 1)
         self._weight = (asked / total) ** 2 / np.maximum(model.allocatable.max(axis=1), 1)
+        wanting = devices.milli > 0
+        gpu = max(int((devices.milli * devices.count) @ model.demand), 1)
+        # of each resource what pods with GPUs ask for with a thousandth of one
+        feed = (model.requests[:, wanting] @ model.demand[wanting]) / gpu
+        self._feeding = np.flatnonzero(feed > 0)
+        self._feed = feed[self._feeding, None]
+        self._starving = False
 
     def place(self, *, largest_first: bool) -> None:
         """Place all pods, as far as there is room."""
         model = self._model
+        self._starving = not largest_first
         size = self._weight @ model.requests
         sign = -1.0 if largest_first else 1.0
         for g in np.lexsort((sign * size, model.tier)).tolist():
+            rank = self._rank(g, np.arange(len(model.rows)))
             for _ in range(int(model.demand[g])):
-                if not self._place(g):
+                n = int(np.argmin(rank))
+                if np.isinf(rank[n]):
                     break
+                self.x[g, n] += 1
+                self._room[:, n] -= model.requests[:, g]
+                self._take(g, n)
+                rank[n] = self._rank(g, np.array([n]))[0]
 
-    def _place(self, g: int) -> bool:
-        model = self._model
-        request = model.requests[:, g]
-        fits = model.mask[g] & (self._room >= request[:, None]).all(axis=0)
-        fits &= self.x[g] < model.upper[g]
-        over, fits = self._left_over(g, fits)
-        if not fits.any():
-            return False
-        rank = over + self._weight @ self._room
-        n = int(np.argmin(np.where(fits, rank, np.inf)))
-        self.x[g, n] += 1
-        self._room[:, n] -= request
-        self._take(g, n)
-        return True
+    def _rank(self, g: int, nodes: Ints) -> Floats:
+        """Return how well a pod of a group fits on some nodes, the less the better, inf = not."""
+        model, request = self._model, self._model.requests[:, g, None]
+        room, free = self._room[:, nodes], self._free[nodes]
+        fits = model.mask[g, nodes] & (room >= request).all(axis=0)
+        fits &= self.x[g, nodes] < model.upper[g, nodes]
+        over, served = self._left_over(g, free)
+        if self._starving:
+            asked = int(self._devices.milli[g] * self._devices.count[g])
+            rank = over + self._starved(room - request, free.sum(axis=1) - asked)
+            rank -= self._starved(room, free.sum(axis=1))
+        else:
+            rank = over + self._weight @ room
+        return np.where(fits & served, rank, np.inf)
 
-    def _left_over(self, g: int, fits: Bools) -> tuple[NDArray[np.float64], Bools]:
+    def _starved(self, room: Ints, idle: Ints) -> Floats:
+        """Return how many idle GPUs what is free of the rest can't feed, on each node."""
+        fed = room[self._feeding] / self._feed
+        return np.asarray((idle - fed).max(axis=0, initial=0.0) / WHOLE, np.float64)
+
+    def _left_over(self, g: int, free: Ints) -> tuple[Floats, Bools]:
         """Return what is left on the GPU that fits best, on each node, and where any does."""
         milli, count = int(self._devices.milli[g]), int(self._devices.count[g])
         if not milli:
-            return np.zeros(len(fits)), fits
+            return np.zeros(len(free)), np.ones(len(free), np.bool_)
         if milli == WHOLE:
-            idle = (self._free == WHOLE).sum(axis=1)
-            return (idle - count).astype(np.float64), fits & (idle >= count)
-        room = np.where(self._free >= milli, self._free, 10 * WHOLE).min(axis=1, initial=10 * WHOLE)
-        return (room - milli) / WHOLE, fits & (room <= WHOLE)
+            idle = (free == WHOLE).sum(axis=1)
+            return (idle - count).astype(np.float64), idle >= count
+        room = np.where(free >= milli, free, 10 * WHOLE).min(axis=1, initial=10 * WHOLE)
+        return (room - milli) / WHOLE, room <= WHOLE
 
     def _take(self, g: int, n: int) -> None:
         milli, count = int(self._devices.milli[g]), int(self._devices.count[g])

@@ -1,10 +1,59 @@
-"""Which GPUs of its node each pod gets, so that all that were placed there have theirs."""
+"""Which GPUs of its node each pod gets, and what shares of single GPUs add up to at most."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
+import numpy as np
+
 from schedlab.cluster.devices import WHOLE, DeviceRequest, Devices
+from schedlab.scheduling.ilp.couplings import Devices as DeviceCoupling
+from schedlab.scheduling.ilp.couplings import Ints
+
+PIECES = (1, 2, 3, 4)
+"""Parameters of the dual feasible functions that bounds use; more of them were never tighter."""
+
+
+def dual_feasible(milli: Ints, pieces: int) -> Ints:
+    """Return what shares of a GPU count for when they are seen in whole pieces of it.
+
+    Fekete and Schepers' function u^(k) (Mathematical Programming 91, 2001), times 1000 k: shares
+    that fit on a GPU together never count for more than what they fit on does. Two shares of 0.51
+    count for 1 each with k = 1, so that they don't fit on one GPU in a linear relaxation either.
+
+    Parameters
+    ----------
+    milli : int64 array
+        Shares, or what is free of GPUs, in thousandths.
+    pieces : int
+        k.
+
+    Examples
+    --------
+    >>> dual_feasible(np.array([490, 500, 510, 1000]), 1).tolist()
+    [0, 500, 1000, 1000]
+    """
+    scaled = (pieces + 1) * milli
+    counted: Ints = np.where(scaled % WHOLE, scaled // WHOLE * WHOLE, pieces * milli)
+    return counted
+
+
+def share_rows(devices: DeviceCoupling) -> tuple[Ints, Ints]:
+    """Return rows of a relaxation that know of single GPUs.
+
+    Parameters
+    ----------
+    devices : couplings.Devices
+        What pods ask of GPUs, and what is free of each.
+
+    Returns
+    -------
+    requests : int64 array of shape [len(PIECES), G]
+    room : int64 array of shape [len(PIECES), N]
+    """
+    requests = [dual_feasible(devices.milli, k) * devices.count for k in PIECES]
+    room = [dual_feasible(devices.free, k).sum(axis=1) for k in PIECES]
+    return np.array(requests), np.array(room)
 
 
 def assign_devices(free: Sequence[int], asked: Sequence[DeviceRequest]) -> list[Devices] | None:

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import linprog
 
+from schedlab.scheduling.ilp.devices import share_rows
 from schedlab.scheduling.ilp.kinds import kinds_of
 from schedlab.scheduling.ilp.model import AssignmentModel, Ints
 
@@ -75,7 +76,8 @@ def packing_of(
 ) -> tuple[Packing, Ints]:
     """Return the problem of placing most pods of a tier and above, and the kind of each node.
 
-    Couplings are left out: what is placed without them is a bound for what is placed with them.
+    Couplings are left out: what is placed without them is a bound for what is placed with them. Of
+    GPUs that are shared only what `devices.share_rows` says of them is kept.
 
     Parameters
     ----------
@@ -90,11 +92,15 @@ def packing_of(
     """
     held = np.zeros(model.mask.shape, np.int64) if held is None else held
     groups = np.flatnonzero(model.tier <= tier)
-    room = (np.maximum(model.free, model.loads(model.running)) - model.loads(held)).T
+    requests, room = model.requests, np.maximum(model.free, model.loads(model.running))
+    if model.couplings.devices is not None:
+        shares, free = share_rows(model.couplings.devices)
+        requests, room = np.vstack([requests, shares]), np.vstack([room, free])
+    room = (room - requests @ held).T
     most = np.minimum(np.maximum(model.upper, model.running), model.demand[:, None])[groups].T
     kind, chosen = kinds_of(room, most)
     packing = Packing(
-        model.requests[:, groups].T,
+        requests[:, groups].T,
         (model.demand - held.sum(axis=1))[groups],
         room[chosen],
         most[chosen],
