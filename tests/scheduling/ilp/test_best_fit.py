@@ -76,15 +76,17 @@ def test_a_solver_goes_on_from_a_placement_with_its_gpus():
 
 
 def test_idle_gpus_are_not_starved():
-    # a pod without GPUs goes where none is idle, though it fits more tightly elsewhere
+    # a pod without GPUs fits most tightly where the CPU is needed for two GPUs
     state = ClusterState(ClassTable(ResourceNames()))
     state.nodes.add(gpu_node("gpus", 2, cpu=4_000))
-    state.nodes.add(gpu_node("none", 0, cpu=8_000))
-    classes = [gpu_class(state, 0, cpu=2_000), *[gpu_class(state, 1, cpu=2_000)] * 2]
-    classes += [gpu_class(state, 4, cpu=9_000)] * 3  # fit nowhere
+    state.nodes.add(gpu_node("none", 0, cpu=64_000))
+    state.nodes.add(gpu_node("no-cpu", 16, cpu=500))
+    classes = [
+        gpu_class(state, gpus, cpu=cpu) for gpus, cpu in ((0, 2_000), (1, 2_000), (2, 4_000))
+    ]
     batch = [
-        Pod(row, pod_class, f"default/p{row}", entity_key("p", row), 1, 0, -1)
-        for row, pod_class in enumerate(classes)
+        Pod(row, classes[kind], f"default/p{row}", entity_key("p", row), 1, 0, -1)
+        for row, kind in enumerate([0, 1, 1, 2])
     ]
     model = build_model(batch, state)
     assert best_fit(model, model.running).sum() == 3
