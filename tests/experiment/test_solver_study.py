@@ -86,7 +86,9 @@ def test_one_bound_for_all():
     assert found["gap"].tolist() == pytest.approx([max(1 / 4, 1 / 9), 0])
 
 
-@pytest.mark.parametrize("name", ["openb-solvers.yaml", "placement-scale.yaml"])
+@pytest.mark.parametrize(
+    "name", ["openb-solvers.yaml", "openb-crowded.yaml", "placement-scale.yaml"]
+)
 def test_the_files_that_come_along(name):
     assert "full" in read_solver_study(EXPERIMENTS / name).methods
 
