@@ -46,7 +46,7 @@ class KubeScheduler:
     percentage_of_nodes_to_score : int, optional
         Overrides the configuration's; 100 looks at all nodes, 0 is upstream's adaptive share.
     by_zone : bool, default True
-        Visit nodes of all zones in turn, as upstream's scheduler does; False = as they were added.
+        Visit nodes of all zones in turn, as upstream's scheduler does; False = in order of row.
     cached : bool, default True
         Keep what plugins said between decisions. False makes the same decisions from nothing each
         time, for tests and benches.

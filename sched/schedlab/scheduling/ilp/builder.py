@@ -162,13 +162,12 @@ def _gather(
     found: dict[_Key, _Gathered] = {}
     for index, pod in enumerate(pods):
         gang = _gang(pod.pod_class)
-        found.setdefault(
-            (pod.pod_class.id, gang, -1, ()), _Gathered(pod.pod_class, gang)
-        ).pending.append(index)
+        waits: _Key = (pod.pod_class.id, gang, -1, ())
+        found.setdefault(waits, _Gathered(pod.pod_class, gang)).pending.append(index)
     for row, pod_class, node in movable:
         held = state.devices_of.get(row, ())
-        key: _Key = (pod_class.id, "", column[node] if held else -1, held)
-        group = found.setdefault(key, _Gathered(pod_class, held=held))
+        runs: _Key = (pod_class.id, "", column[node] if held else -1, held)
+        group = found.setdefault(runs, _Gathered(pod_class, held=held))
         group.running.setdefault(column[node], []).append(row)
     order = sorted(found.values(), key=lambda g: (-g.pod_class.priority, g.pod_class.id, g.gang))
     for group in order:

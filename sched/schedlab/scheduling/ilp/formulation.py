@@ -374,11 +374,10 @@ class Formulation:
             if found is None:
                 continue
             # idle GPUs are alike, and the formulation takes the first ones as a whole
-            wholes = [d for g, own in zip(groups, found, strict=True) for d in own
-                      if devices.milli[g] == WHOLE]  # fmt: skip
             idle = [d for d, milli in enumerate(free) if milli == WHOLE and d not in held]
-            wholes = [d for d in wholes if d not in held]
-            order = [*wholes, *(d for d in idle if d not in set(wholes))]
+            wholes = {d for g, own in zip(groups, found, strict=True) for d in own
+                      if devices.milli[g] == WHOLE}  # fmt: skip
+            order = sorted(idle, key=lambda d: d not in wholes)
             renamed = dict(zip(order, idle, strict=True))
             for g, own in zip(groups, found, strict=True):
                 for d in own:
