@@ -47,6 +47,28 @@ def test_an_axis_may_be_a_file_or_a_whole_part(tmp_path):
     ]
 
 
+def test_paths_of_one_axis_change_together():
+    both = f"{COUNT}, {CPU}"
+    found = scenarios(
+        read_source(small_experiment(matrix={both: [[5, 1], [6, 2]], "until": ["1h"]}))
+    )
+    assert [s.name for s in found] == [
+        "task.count=5, cpu=1, until=1h",
+        "task.count=6, cpu=2, until=1h",
+    ]
+    assert [s.experiment.workload.items[0].count for s in found] == [5, 6]
+    assert [s.experiment.workload.items[1].requests["cpu"] for s in found] == [1, 2]
+
+
+def test_a_setting_of_one_path_leaves_the_others_of_its_axis():
+    matrix = {f"{COUNT}, {CPU}": [[5, 1], [6, 2]]}
+    source = read_source(small_experiment(matrix=matrix))
+    found = scenarios(source, [parse_setting(f"{COUNT}=7")])
+    assert [s.experiment.workload.items[0].count for s in found] == [7, 7]
+    assert [s.experiment.workload.items[1].requests["cpu"] for s in found] == [1, 2]
+    assert names(f"{COUNT}=7", f"{CPU}=3", matrix=matrix) == ["default"]
+
+
 def test_options_of_a_scheduler_named_in_short_can_be_an_axis():
     found = scenarios(
         read_source(small_experiment(matrix={"schedulers.first-fit.options.x": [1, 2]}))
@@ -77,6 +99,9 @@ def test_a_setting_may_be_the_matrix():
         pytest.param([1], "matrix", id="no mapping"),
         pytest.param({COUNT: ["many"]}, f"matrix {COUNT}", id="bad value"),
         pytest.param({"workload.itms": [1]}, "matrix workload.itms", id="unknown key"),
+        pytest.param({f"{COUNT}, {CPU}": [[5]]}, f"matrix.{COUNT}, {CPU}[0]", id="one for two"),
+        pytest.param({f"{COUNT}, {CPU}": [5]}, f"matrix.{COUNT}, {CPU}[0]", id="no values"),
+        pytest.param({f"{COUNT}, seeds": [[5, 1]]}, f"matrix.{COUNT}, seeds", id="seeds too"),
     ],
 )
 def test_bad_axes(matrix, field):

@@ -128,7 +128,8 @@ class Experiment(Spec):
         A number n means 0 .. n - 1. All schedulers meet the same draws under one seed.
     matrix : mapping of dotted path to list of values
         Each entry is an axis, such as ``workload.target_load.value: [0.8, 0.95]``; an entry of a
-        list is named by its number or its name: ``workload.items.web.count``.
+        list is named by its number or its name: ``workload.items.web.count``. Paths with commas
+        between change together: ``cluster, workload: [[a.yaml, b.yaml], [c.yaml, d.yaml]]``.
     until : "drain" or duration
         When a run ends; "drain": when nothing can change any more.
     warm_up : duration

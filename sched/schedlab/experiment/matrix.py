@@ -1,7 +1,8 @@
 """From an experiment to its scenarios: every list under ``matrix:`` is an axis of a product.
 
 The values of one scenario are laid over the document before it is validated, so an axis may be
-anything that can be written in the file, a whole cluster included.
+anything that can be written in the file, a whole cluster included. An axis of several paths, with
+commas between, has a list of values for them at each of its points: they change together.
 """
 
 from __future__ import annotations
@@ -77,50 +78,63 @@ def scenarios(
         if setting.steps[0] not in known:
             raise unknown_key(setting.steps[0], known).under(f"{setting.origin} {setting.path}")
     axes = _axes(source, settings)
-    size = math.prod(len(values) for values in axes.values())
+    size = math.prod(len(points) for points in axes.values())
     if size > MAX_RUNS:
         raise InputError("matrix", found=f"<{size:,} scenarios>", expected=f"at most {MAX_RUNS:,}")
-    names = axis_names(axes)
+    names = axis_names(path for paths in axes for path in paths)
     found: list[Scenario] = []
-    for values in itertools.product(*axes.values()):
-        point = [Setting(path, value, "matrix") for path, value in zip(axes, values, strict=True)]
+    for points in itertools.product(*axes.values()):
+        point = [entry for entries in points for entry in entries]
         label = ", ".join(f"{names[entry.path]}={label_of(entry.value)}" for entry in point)
         found.append(_scenario(source, label or ONLY, point, settings, cwd or Path()))
     return _uniquely_named(found)
 
 
-def _axes(source: Source, settings: Iterable[Setting]) -> dict[str, list[Any]]:
-    """Return the axes that no setting replaces."""
+_Points = list[tuple[Setting, ...]]
+
+
+def _axes(source: Source, settings: Iterable[Setting]) -> dict[tuple[str, ...], _Points]:
+    """Return the axes that no setting replaces: what each point of them sets, by their paths."""
     matrix = source.document.get("matrix") or {}
     settings = list(settings)
     for setting in settings:
         if setting.path == "matrix":
             matrix = setting.value or {}
+    file = source.file or None
     if not isinstance(matrix, Mapping):
-        raise InputError(
-            "matrix", found=matrix, expected="a mapping of paths to lists", file=source.file or None
-        )
+        raise InputError("matrix", found=matrix, expected="a mapping of paths to lists", file=file)
     axes = {}
-    for path, values in matrix.items():
-        steps = steps_of(str(path), "matrix")
-        if steps[0] in _NO_AXIS or steps == ("schedulers",):
-            raise InputError(
-                f"matrix.{path}",
-                found=path,
-                expected="the path of something that a run depends on",
-                file=source.file or None,
-                hint="schedulers and seeds are axes of their own",
-            )
+    for key, values in matrix.items():
+        paths = tuple(path.strip() for path in str(key).split(","))
+        for path in paths:
+            steps = steps_of(path, "matrix")
+            if steps[0] in _NO_AXIS or steps == ("schedulers",):
+                raise InputError(
+                    f"matrix.{key}",
+                    found=path,
+                    expected="the path of something that a run depends on",
+                    file=file,
+                    hint="schedulers and seeds are axes of their own",
+                )
         if not isinstance(values, list | tuple) or not values:
-            raise InputError(
-                f"matrix.{path}",
-                found=values,
-                expected="a list of at least one value",
-                file=source.file or None,
-            )
-        if not any(steps[: len(s.steps)] == s.steps for s in settings):
-            axes[str(path)] = list(values)
+            expected = "a list of at least one value"
+            raise InputError(f"matrix.{key}", found=values, expected=expected, file=file)
+        points = [
+            _point(paths, value, f"matrix.{key}[{i}]", file) for i, value in enumerate(values)
+        ]
+        if not all(_inside(entry, settings) for entry in points[0]):
+            axes[paths] = points
     return axes
+
+
+def _point(paths: tuple[str, ...], value: Any, field: str, file: str | None) -> tuple[Setting, ...]:
+    """Return what one point of an axis sets."""
+    if len(paths) == 1:
+        return (Setting(paths[0], value, "matrix"),)
+    if not isinstance(value, list | tuple) or len(value) != len(paths):
+        expected = f"a list of {len(paths)} values, of {', '.join(paths)}"
+        raise InputError(field, found=value, expected=expected, file=file)
+    return tuple(Setting(path, own, "matrix") for path, own in zip(paths, value, strict=True))
 
 
 def _scenario(
