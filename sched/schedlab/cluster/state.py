@@ -65,6 +65,9 @@ class ClusterState:
         Pods that have a node and wait for permission to be bound.
     mix : mapping of (int, int, int, str) to int
         How many pods of each shape the cluster is known to get, see `cluster.fragmentation`.
+    memory_per_milli : float
+        Bytes of memory that those of them that want GPUs ask for per thousandth of a GPU; 0 = none
+        does, or it isn't known.
     objects : ClusterObjects
         Services, namespaces, budgets, volumes.
     terms : TermCounts
@@ -82,9 +85,9 @@ class ClusterState:
     """
 
     __slots__ = ("_journal", "_leaving", "_marks", "_ports_before", "carried", "classes",
-                 "devices_of", "leaving", "mix", "names", "node_of", "nodes", "nominated",
-                 "objects", "placed", "pods_on", "preempted", "start_us", "terms", "uids",
-                 "used_ports", "volumes", "waiting")  # fmt: skip
+                 "devices_of", "leaving", "memory_per_milli", "mix", "names", "node_of",
+                 "nodes", "nominated", "objects", "placed", "pods_on", "preempted", "start_us",
+                 "terms", "uids", "used_ports", "volumes", "waiting")  # fmt: skip
 
     def __init__(self, classes: ClassTable, *, scored: bool = True) -> None:
         self.classes = classes
@@ -99,6 +102,7 @@ class ClusterState:
         self.nominated: dict[int, tuple[int, PodClass]] = {}
         self.waiting = WaitingPods()
         self.mix: Mapping[tuple[int, int, int, str], int] = {}
+        self.memory_per_milli = 0.0
         self.objects = ClusterObjects()
         self.names: Sequence[str] | Mapping[int, str] = {}
         self.uids: Sequence[str] | Mapping[int, str] = {}

@@ -13,11 +13,11 @@ from numpy.typing import NDArray
 
 from schedlab.api.objects import Namespace, PriorityClass
 from schedlab.cluster.classes import ClassTable
-from schedlab.cluster.devices import Shape, shape_of
 from schedlab.cluster.invariants import violations
+from schedlab.cluster.mix import Asked, memory_per_milli, mix_of
 from schedlab.cluster.pods import PodTable
 from schedlab.cluster.state import ClusterState
-from schedlab.cluster.vocabulary import CPU, ResourceNames, Vocabulary
+from schedlab.cluster.vocabulary import CPU, MEMORY, ResourceNames, Vocabulary
 from schedlab.controlplane import results
 from schedlab.controlplane.admission import Admission, selected_labels
 from schedlab.controlplane.apiserver import ApiServer
@@ -180,9 +180,11 @@ class Simulation:
             )
             for name, policy in schedulers.items()
         ]
-        self._mix = self._workload.mix or self._bare_mix()
+        asked = self._asked()
+        self._mix = self._workload.mix or mix_of(asked)
         for scheduler in self.schedulers:
             scheduler.state.mix = self._mix
+            scheduler.state.memory_per_milli = memory_per_milli(asked)
         self.kubelets = Kubelets(
             calendar=calendar,
             api=api,
@@ -211,16 +213,14 @@ class Simulation:
         if ephemeral or kinds & {"PersistentVolumeClaim", "PersistentVolume"}:
             PersistentVolumeController(calendar=calendar, api=api, config=config, draws=draws)
 
-    def _bare_mix(self) -> dict[Shape, int]:
-        """Return how many of the pods that are there before the run begins have each shape."""
-        found: dict[Shape, int] = {}
+    def _asked(self) -> list[Asked]:
+        """Return what the pods ask for that are there before the run begins, by class."""
         numbers = np.bincount(to_numpy(self.pods.pod_class), minlength=len(self.pods.classes))
-        for pod_class, number in zip(self.pods.classes, numbers.tolist(), strict=True):
-            if number:
-                cpu = dict(pod_class.requests).get(CPU, 0)
-                shape = shape_of(cpu, pod_class.devices)
-                found[shape] = found.get(shape, 0) + number
-        return found
+        return [
+            (amounts.get(CPU, 0), amounts.get(MEMORY, 0), pod_class.devices, number)
+            for pod_class, number in zip(self.pods.classes, numbers.tolist(), strict=True)
+            for amounts in [dict(pod_class.requests)]
+        ]
 
     # --- running --------------------------------------------------------------------------------
 

@@ -7,19 +7,16 @@ what it asks for, since a replay without it would train on another problem than 
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Mapping
-
 import numpy as np
-from numpy.typing import NDArray
 
 from schedlab.api.objects import PodSpec, PodTemplate
-from schedlab.cluster.devices import GPU_MILLI, DeviceRequest, Shape, device_request, shape_of
+from schedlab.cluster.devices import GPU_MILLI, DeviceRequest, device_request
 from schedlab.cluster.fragmentation import TypicalPods, accepted
+from schedlab.cluster.mix import memory_per_milli, mix_of
 from schedlab.cluster.nodes import NodeColumns
 from schedlab.cluster.vocabulary import ResourceNames
 from schedlab.errors import InputError
-from schedlab.scheduling.learned.features import columns_of, cpu_per_gpu, largest_node
+from schedlab.scheduling.learned.features import columns_of, known_of
 from schedlab.scheduling.learned.problem import Problem
 from schedlab.workload.load import template_amounts
 from schedlab.workload.stream import Cluster, Workload
@@ -66,8 +63,10 @@ def problem_of(cluster: Cluster, workload: Workload, coverage: float = 0.95) -> 
         [asks.setdefault(_key(*shape), len(asks)) for shape in shapes], np.int32
     ).reshape(-1)
     columns = columns_of(nodes)
-    typical = TypicalPods.counted(workload.mix or _mix(shapes, pods.template), coverage)
-    known = (typical.columns(nodes.devices), cpu_per_gpu(typical), largest_node(columns))
+    numbers = np.bincount(pods.template, minlength=len(shapes)).tolist()
+    asked = [(*shape, number) for shape, number in zip(shapes, numbers, strict=True)]
+    typical = TypicalPods.counted(workload.mix or mix_of(asked), coverage)
+    known = known_of(typical, memory_per_milli(asked), columns, nodes.devices)
     return Problem(
         workload.name,
         columns,
@@ -107,13 +106,3 @@ def _ask(template: PodTemplate) -> tuple[int, int, DeviceRequest | None]:
             "workload", found=extra[0], expected="pods that ask for CPU, memory and GPUs alone"
         )
     return amounts.get("cpu", 0), amounts.get("memory", 0), devices
-
-
-def _mix(
-    shapes: list[tuple[int, int, DeviceRequest | None]], template: NDArray[np.int32]
-) -> Mapping[Shape, int]:
-    counts: Counter[Shape] = Counter()
-    for number, pods in enumerate(np.bincount(template, minlength=len(shapes)).tolist()):
-        cpu, _, devices = shapes[number]
-        counts[shape_of(cpu, devices)] += pods
-    return counts

@@ -241,6 +241,9 @@ def _prepared(training: Training, source: Source, jobs: int) -> _Setup:
     tasks = _tasks(training.training, training, source, start)
     checks = _tasks(training.validation, training, source, start)
     scale = feature_scales([task.problem for task in tasks[:4]], start)
+    first = {task.name.partition("/")[0]: task.problem for task in reversed(tasks)}
+    others = feature_scales(list(first.values()), start)  # what the first few problems don't have
+    scale = np.where(scale > 0, scale, others)
     return _Setup(training, start, scale, tasks, checks, jobs)
 
 

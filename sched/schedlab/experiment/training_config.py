@@ -13,7 +13,9 @@ from schedlab.experiment.config import ExperimentName, Source, read_mapping, rea
 from schedlab.experiment.matrix import Scenario, scenarios
 from schedlab.workload.model import Positive, Spec, input_error
 
-Objective = Literal["gpu_allocation", "gpu_allocation_from_90", "pods_placed", "mean_wait"]
+Objective = Literal[
+    "gpu_allocation", "gpu_allocation_from_90", "gpu_idle_from_90", "pods_placed", "mean_wait"
+]
 Method = Literal["policy-search", "look-ahead", "ilp"]
 
 

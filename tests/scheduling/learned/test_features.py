@@ -77,6 +77,10 @@ def test_the_changes_by_cause_are_those_of_fragmentation():
         # 9 milli-cores feed a thousandth: 16 cores feed 1.778 GPUs, 15 cores feed 1.667
         pytest.param("starved_gpu", (1000, 1000), (1, 1000), 0 - (2 - 16 / 9), id="starved GPU"),
         pytest.param("starved_cpu", (1000, 1000), (1, 1000), 15 / 9 - 1, id="starved CPU"),
+        # of pods that want GPUs: (2 * 4000 + 8000) / 2000 = 8; 16 cores feed 2 GPUs, 15 feed 1.875
+        pytest.param("stranded_gpu", (1000,) * 3, (1, 1000), (2 - 15 / 8) - 1, id="less stranded"),
+        pytest.param("stranded_gpu", (1000, 1000), (0, 1000), 2 - 15 / 8, id="stranded by CPU"),
+        pytest.param("wanted_gpu", (1000, 1000), (1, 1000), -1.0, id="all nodes alike"),
         pytest.param("idle_gpus", (1000, 1000, 700), (1, 1000), -1.0, id="one idle GPU less"),
         pytest.param("idle_gpus", (1000, 1000, 700), (1, 500), 0.0, id="a share of a used GPU"),
         pytest.param("idle_gpus", (1000, 1000, 400), (1, 500), -1.0, id="a share of an idle GPU"),
@@ -102,6 +106,37 @@ def test_the_changes_by_cause_are_those_of_fragmentation():
 )
 def test_feature(name, free, asked, expected):
     assert one(name, cluster(free), *asked) == pytest.approx(expected)
+
+
+def test_gpus_may_be_stranded_without_memory():
+    state = cluster((1000, 1000), cpu=64_000)
+    state.memory_per_milli = 40 * GIB / 1000  # 64 GiB feed 1.6 GPUs
+    assert one("stranded_gpu", state, 1, 1000) == pytest.approx(0 - 0.4)
+
+
+@pytest.mark.parametrize(
+    ("cpu", "expected"),
+    [
+        pytest.param(16_000, -(2 - 15 / 8) * (2 * 9 / 16 - 1), id="9 cores a GPU, 16 for two"),
+        pytest.param(18_000, 0.0, id="as much as is asked for"),
+    ],
+)
+def test_stranded_gpus_count_more_where_cpu_is_scarce(cpu, expected):
+    assert one("scarce_gpu", cluster((1000, 1000), cpu=cpu), 0) == pytest.approx(-expected)
+
+
+def test_nodes_that_picky_pods_need_are_more_in_demand():
+    state = cluster((1000,), (1000, 1000, 1000))
+    state.mix = {(1_000, 1000, 1, ""): 2, (1_000, 1000, 2, ""): 1, (1_000, 0, 0, ""): 7}
+    # 2 GPUs may go to all 4, half a GPU to each; 2 more to the 3 of the second node
+    found = features(state, 1, 1000)[NAMES.index("wanted_gpu")]
+    assert found == pytest.approx([-0.5, -(0.5 + 2 / 3)])
+
+
+def test_no_node_is_in_demand_where_none_can_hold_a_pod():
+    state = cluster((1000,), ())
+    state.mix = {(99_000, 1000, 1, ""): 1}
+    assert one("wanted_gpu", state, 1, 1000) == 0.0
 
 
 def test_room_counts_copies_of_typical_pods():

@@ -16,7 +16,13 @@ from schedlab.scheduling.learned.imitation import (
     put_on,
 )
 from schedlab.scheduling.learned.model import Model
-from schedlab.scheduling.learned.objectives import gpu_allocation, mean_wait, pods_placed
+from schedlab.scheduling.learned.objectives import (
+    gpu_allocation,
+    gpu_allocation_from_90,
+    gpu_idle_from_90,
+    mean_wait,
+    pods_placed,
+)
 from schedlab.scheduling.learned.replay import replay
 from schedlab.scheduling.learned.space import feature_scales
 from schedlab.testing.gpu_pods import made_up
@@ -102,6 +108,10 @@ def test_objectives_by_hand(problem):
     used = np.cumsum(np.where(placed.node >= 0, milli, 0)) / 14_000 * 100
     last = arrived >= arrived[-1] - 0.5
     assert gpu_allocation(problem, placed) == pytest.approx(used[last].mean())
+    late = arrived >= 90
+    weighted = (used[late] * milli[late]).sum() / milli[late].sum()
+    assert gpu_allocation_from_90(problem, placed) == pytest.approx(weighted)
+    assert gpu_idle_from_90(problem, placed) == pytest.approx(weighted - 100)
     assert pods_placed(problem, placed) == pytest.approx(100 * (placed.node >= 0).mean())
     end = problem.arrival_us[-1]
     unplaced = (end - problem.arrival_us[placed.node < 0]).sum() / 1e6 / len(milli)

@@ -10,11 +10,13 @@ happens there, or nothing could be kept.
 
 from __future__ import annotations
 
+import math
 from typing import Final, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from schedlab.cluster.devices import DeviceColumns
 from schedlab.cluster.fragmentation import TypicalColumns, TypicalPods
 from schedlab.cluster.nodes import NodeColumns
 from schedlab.cluster.vocabulary import CPU, MEMORY
@@ -59,6 +61,11 @@ FEATURES: Final[tuple[Feature, ...]] = (
     Feature("cpu_memory_gap", "share", _CHANGE + "the gap between shares of CPU and memory left"),
     Feature("idle_group", "GPU", _CHANGE + "the squared number of idle GPUs, by 8"),
     Feature("room", "GPU", _CHANGE + "how much GPU copies of each typical pod could take"),
+    Feature("stranded_gpu", "GPU", _CHANGE + "idle GPU that the CPU or memory left can't feed"),
+    Feature(
+        "scarce_gpu", "GPU", _CHANGE + "the same times how much more CPU is asked for than exists"
+    ),
+    Feature("wanted_gpu", "GPU", _CHANGE + "idle GPU times how much its node is in demand"),
     Feature("cpu_left", "largest node", "CPU left after placing"),
     Feature("gpu_left", "largest node", "GPU left after placing"),
     Feature("memory_left", "largest node", "memory left after placing"),
@@ -83,8 +90,11 @@ Columns = tuple[
 ]
 """cpu_all, cpu, memory_all, memory [N] (milli-cores and bytes, offered and left), free [N, G]
 (thousandths left of each GPU), count and model [N]."""
-Known = tuple[TypicalColumns, float, NDArray[np.float64]]
-"""The mix of pods, milli-cores per thousandth of a GPU in it, and the size of the largest node."""
+Demand = tuple[float, float, float, float, NDArray[np.float64]]
+"""Milli-cores per thousandth of a GPU that all typical pods ask for; the same, and bytes, of those
+that want GPUs (0 = no GPU is asked for); how scarce CPU is; and how much each node is in demand."""
+Known = tuple[TypicalColumns, Demand, NDArray[np.float64]]
+"""The mix of pods, what is in demand, and the size of the largest node."""
 
 
 def columns_of(nodes: NodeColumns) -> Columns:
@@ -105,6 +115,47 @@ def columns_of(nodes: NodeColumns) -> Columns:
         count,
         model,
     )
+
+
+def known_of(
+    typical: TypicalPods, memory_per_milli: float, columns: Columns, devices: DeviceColumns
+) -> Known:
+    """Return what a model is told of the pods to come, and of the nodes as a whole."""
+    mix = typical.columns(devices)
+    cpu = typical.cpu_per_milli
+    of_all = cpu_per_gpu(typical)
+    ratios = of_all, cpu if math.isfinite(cpu) else 0.0, memory_per_milli
+    demand = (*ratios, scarcity(of_all, columns), in_demand(mix, columns))
+    return mix, demand, largest_node(columns)
+
+
+def scarcity(cpu_per_milli: float, columns: Columns) -> float:
+    """Return by what share the CPU asked for exceeds what nodes have when all GPUs are asked for.
+
+    0 where it doesn't; *cpu_per_milli* counts what all pods ask for, with GPUs or without.
+    """
+    offered = float(columns[0].sum())
+    asked = cpu_per_milli * 1000.0 * float(columns[5].sum())
+    return max(0.0, asked / offered - 1.0) if offered else 0.0
+
+
+def in_demand(mix: TypicalColumns, columns: Columns) -> NDArray[np.float64]:
+    """Return how much the GPUs of each node are in demand, float64 [N]; 1 on average.
+
+    The GPU that each typical pod asks for is spread evenly over the GPUs of the nodes that could
+    hold the pod when they are empty; a node that picky pods need is more in demand than others.
+    """
+    cpu_all, count, model = columns[0], columns[5], columns[6]
+    wanted = np.zeros(len(count), np.float64)
+    met = 0.0
+    for cpu, milli, gpus, share, accepts in zip(*mix, strict=True):
+        able = accepts[model] & (count >= gpus) & (cpu_all >= cpu) & (count > 0)
+        asked, offered = share * milli * gpus, int(count[able].sum())
+        if asked and offered:
+            wanted[able] += asked / offered
+            met += asked
+    total = int(count.sum())
+    return wanted * (total / met) if met else wanted
 
 
 def cpu_per_gpu(typical: TypicalPods) -> float:

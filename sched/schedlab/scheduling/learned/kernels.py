@@ -7,7 +7,7 @@ good for. A feature is the change of a potential by placing the pod, or what is 
 A pod is ``(cpu, memory, milli, gpus)``: milli-cores, bytes, thousandths of each GPU, and GPUs. A
 node is given by columns of all nodes (``columns``, see `features.Columns`) and its row. ``mix`` is
 what `cluster.fragmentation.TypicalPods.columns` makes of the pods that the cluster gets, and
-``cpu_per_gpu`` the milli-cores that they ask for per thousandth of a GPU, 0 = no GPU is asked for.
+``demand`` what follows from them and the nodes (see `features.Demand`).
 """
 
 from __future__ import annotations
@@ -20,14 +20,14 @@ from schedlab.cluster.compiled import compiled
 from schedlab.cluster.fragmentation import fragment
 
 WHOLE = 1000
-POTENTIALS = 19
-FEATURES = 26
+POTENTIALS = 22
+FEATURES = 29
 KINDS = 4
 STARVED_GPU, STARVED_CPU, IDLE_GPUS, PARTIAL_GPU, IDLE_NODE = 7, 8, 9, 10, 11
 CPU_SQUARE, GPU_SQUARE, MEMORY_SQUARE, CPU_GPU, CPU_MEMORY_GAP = 12, 13, 14, 15, 16
-IDLE_GROUP, ROOM = 17, 18
-CPU_LEFT, GPU_LEFT, MEMORY_LEFT, DEVICE_LEFT, DOMINANT_LEFT = 19, 20, 21, 22, 23
-CPU_SHARE_LEFT, MEMORY_SHARE_LEFT = 24, 25
+IDLE_GROUP, ROOM, STRANDED_GPU, SCARCE_GPU, WANTED_GPU = 17, 18, 19, 20, 21
+CPU_LEFT, GPU_LEFT, MEMORY_LEFT, DEVICE_LEFT, DOMINANT_LEFT = 22, 23, 24, 25, 26
+CPU_SHARE_LEFT, MEMORY_SHARE_LEFT = 27, 28
 NOT_FEASIBLE = -(1 << 62)
 LIMIT = float(1 << 40)
 CENTRE = 1 << 40
@@ -69,7 +69,9 @@ def _room(cpu: Any, free: Any, count: Any, model: Any, mix: Any) -> Any:
 
 
 @compiled
-def _gpu_potentials(cpu: Any, free: Any, count: Any, cpu_per_gpu: Any, out: Any) -> Any:
+def _gpu_potentials(
+    n: Any, cpu: Any, memory: Any, free: Any, count: Any, demand: Any, out: Any
+) -> Any:
     """Fill what the idle GPUs of a node and its CPU are worth together; return what is free."""
     left = 0
     idle = 0
@@ -77,11 +79,20 @@ def _gpu_potentials(cpu: Any, free: Any, count: Any, cpu_per_gpu: Any, out: Any)
         left += free[d]
         if free[d] == WHOLE:
             idle += 1
+    of_all, cpu_ratio, memory_ratio, scarcity, wanted = demand
     out[STARVED_GPU] = 0.0
     out[STARVED_CPU] = 0.0
-    if cpu_per_gpu > 0:
-        gap = left / WHOLE - cpu / (cpu_per_gpu * WHOLE)
+    if of_all > 0:
+        gap = left / WHOLE - cpu / (of_all * WHOLE)
         out[STARVED_GPU if gap > 0 else STARVED_CPU] = abs(gap)
+    fed = 1.0 * left
+    if cpu_ratio > 0:
+        fed = min(fed, cpu / cpu_ratio)
+    if memory_ratio > 0:
+        fed = min(fed, memory / memory_ratio)
+    out[STRANDED_GPU] = (left - fed) / WHOLE
+    out[SCARCE_GPU] = out[STRANDED_GPU] * scarcity
+    out[WANTED_GPU] = left / WHOLE * wanted[n]
     out[IDLE_GPUS] = idle
     out[PARTIAL_GPU] = left / WHOLE - idle
     out[IDLE_GROUP] = idle * idle / 8.0
@@ -90,6 +101,7 @@ def _gpu_potentials(cpu: Any, free: Any, count: Any, cpu_per_gpu: Any, out: Any)
 
 @compiled
 def potentials(
+    n: Any,
     cpu_all: Any,
     cpu: Any,
     memory_all: Any,
@@ -98,16 +110,16 @@ def potentials(
     count: Any,
     model: Any,
     mix: Any,
-    cpu_per_gpu: Any,
+    demand: Any,
     sums: Any,
     out: Any,
 ) -> Any:
-    """Fill *out* [POTENTIALS] with the potentials of one node; *sums* [7] is scratch."""
+    """Fill *out* [POTENTIALS] with the potentials of node *n*; *sums* [7] is scratch."""
     if count > 0:
         fragment(cpu, free, count, model, mix, sums)
         for q in range(7):
             out[q] = sums[q] / WHOLE
-        left = _gpu_potentials(cpu, free, count, cpu_per_gpu, out)
+        left = _gpu_potentials(n, cpu, memory, free, count, demand, out)
         out[ROOM] = _room(cpu, free, count, model, mix)
         gpu_share = left / (WHOLE * count)
     else:
@@ -141,7 +153,7 @@ def after_features(
     columns: Any,
     before: Any,
     mix: Any,
-    cpu_per_gpu: Any,
+    demand: Any,
     largest: Any,
     sums: Any,
     out: Any,
@@ -151,6 +163,7 @@ def after_features(
     cpu_left = cpu[n] - pod[0]
     memory_left = memory[n] - pod[1]
     potentials(
+        n,
         cpu_all[n],
         cpu_left,
         memory_all[n],
@@ -159,7 +172,7 @@ def after_features(
         count[n],
         model[n],
         mix,
-        cpu_per_gpu,
+        demand,
         sums,
         out[:POTENTIALS],
     )
@@ -222,7 +235,7 @@ def best_on(
     columns: Any,
     before: Any,
     mix: Any,
-    cpu_per_gpu: Any,
+    demand: Any,
     largest: Any,
     model: Any,
     left: Any,
@@ -240,7 +253,7 @@ def best_on(
         left[d] = free[n, d]
     if kind != 1:
         place_idle(left, count[n], pod[3])
-        after_features(n, pod, left, 0, columns, before, mix, cpu_per_gpu, largest, sums, best)
+        after_features(n, pod, left, 0, columns, before, mix, demand, largest, sums, best)
         return value_of(best, kind, model), -1
     device = -1
     most = 0.0
@@ -251,9 +264,7 @@ def best_on(
         if known:
             continue
         left[d] -= pod[2]
-        after_features(
-            n, pod, left, left[d], columns, before, mix, cpu_per_gpu, largest, sums, features
-        )
+        after_features(n, pod, left, left[d], columns, before, mix, demand, largest, sums, features)
         left[d] += pod[2]
         value = value_of(features, kind, model)
         if device < 0 or value > most:
@@ -264,13 +275,14 @@ def best_on(
 
 
 @compiled
-def refresh_potentials(rows: Any, columns: Any, mix: Any, cpu_per_gpu: Any, before: Any) -> Any:
+def refresh_potentials(rows: Any, columns: Any, mix: Any, demand: Any, before: Any) -> Any:
     """Fill *before* [N, POTENTIALS] at *rows* with the potentials of the nodes as they are."""
     cpu_all, cpu, memory_all, memory, free, count, model = columns
     sums = np.zeros(7, np.float64)
     for k in range(len(rows)):
         n = rows[k]
         potentials(
+            n,
             cpu_all[n],
             cpu[n],
             memory_all[n],
@@ -279,7 +291,7 @@ def refresh_potentials(rows: Any, columns: Any, mix: Any, cpu_per_gpu: Any, befo
             count[n],
             model[n],
             mix,
-            cpu_per_gpu,
+            demand,
             sums,
             before[n],
         )
@@ -293,7 +305,7 @@ def feature_rows(
     columns: Any,
     before: Any,
     mix: Any,
-    cpu_per_gpu: Any,
+    demand: Any,
     largest: Any,
     model: Any,
     values: Any,
@@ -314,7 +326,7 @@ def feature_rows(
             out[:, k] = np.nan
             continue
         value, device = best_on(
-            n, pod, columns, before, mix, cpu_per_gpu, largest, model, left, sums, features, best
+            n, pod, columns, before, mix, demand, largest, model, left, sums, features, best
         )
         values[k] = to_level(value, model[4])
         devices[k] = device
@@ -335,7 +347,7 @@ def score_rows(
     columns: Any,
     before: Any,
     mix: Any,
-    cpu_per_gpu: Any,
+    demand: Any,
     largest: Any,
     model: Any,
     values: Any,
@@ -361,7 +373,7 @@ def score_rows(
                 columns,
                 before,
                 mix,
-                cpu_per_gpu,
+                demand,
                 largest,
                 model,
                 left,
@@ -375,14 +387,14 @@ def score_rows(
 
 @compiled
 def follow(
-    changed: Any, allocatable: Any, requested: Any, columns: Any, mix: Any, ratio: Any, before: Any
+    changed: Any, allocatable: Any, requested: Any, columns: Any, mix: Any, demand: Any, before: Any
 ) -> Any:
     """Take in what is left on the nodes that *changed*, and what they are worth."""
     for k in range(len(changed)):
         n = changed[k]
         columns[1][n] = allocatable[CPU, n] - requested[CPU, n]
         columns[3][n] = allocatable[MEMORY, n] - requested[MEMORY, n]
-    refresh_potentials(changed, columns, mix, ratio, before)
+    refresh_potentials(changed, columns, mix, demand, before)
 
 
 @compiled
@@ -396,7 +408,7 @@ def plugin_scores(
     columns: Any,
     before: Any,
     mix: Any,
-    ratio: Any,
+    demand: Any,
     largest: Any,
     model: Any,
 ) -> Any:
@@ -404,10 +416,10 @@ def plugin_scores(
 
     One call for both: what it costs to enter compiled code is more than one node's work.
     """
-    follow(changed, allocatable, requested, columns, mix, ratio, before)
+    follow(changed, allocatable, requested, columns, mix, demand, before)
     values = np.zeros(len(rows), np.int64)
     devices = np.zeros(len(rows), np.int64)
-    score_rows(rows, pod, models, columns, before, mix, ratio, largest, model, values, devices)
+    score_rows(rows, pod, models, columns, before, mix, demand, largest, model, values, devices)
     for k in range(len(rows)):
         feasible_here = values[k] != NOT_FEASIBLE
         values[k] = min(max(CENTRE + values[k], 0), 2 * CENTRE) if feasible_here else 0

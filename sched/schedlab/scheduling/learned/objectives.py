@@ -45,6 +45,15 @@ def gpu_allocation_from_90(problem: Problem, placed: Placed) -> float:
     return float((used[late] * share).sum())
 
 
+def gpu_idle_from_90(problem: Problem, placed: Placed) -> float:
+    """Return minus the share of GPU that is idle, in percent, on the mean from 90 % of demand on.
+
+    It orders models as `gpu_allocation_from_90` does, but a gain is counted by how much of what was
+    idle it puts to use: one point more counts more where few are left to win.
+    """
+    return gpu_allocation_from_90(problem, placed) - 100.0
+
+
 def pods_placed(problem: Problem, placed: Placed) -> float:
     """Return the share of the pods that were ever placed, in percent."""
     return 100.0 * float((placed.node >= 0).mean()) if len(placed.node) else 0.0
@@ -62,6 +71,7 @@ def mean_wait(problem: Problem, placed: Placed) -> float:
 OBJECTIVES: Final[dict[str, Callable[[Problem, Placed], float]]] = {
     "gpu_allocation": gpu_allocation,
     "gpu_allocation_from_90": gpu_allocation_from_90,
+    "gpu_idle_from_90": gpu_idle_from_90,
     "pods_placed": pods_placed,
     "mean_wait": mean_wait,
 }

@@ -67,7 +67,7 @@ def _bring_up(
     groups: Any,
 ) -> Any:
     """Bring row *ask* of the *table* [A, N] up to date by the log of nodes that changed."""
-    mix, cpu_per_gpu, largest = known
+    mix, demand, largest = known
     left, sums, features, best = scratch
     values, devices = table
     start = cursors[ask]
@@ -96,7 +96,7 @@ def _bring_up(
                 columns,
                 before,
                 mix,
-                cpu_per_gpu,
+                demand,
                 largest,
                 model,
                 left,

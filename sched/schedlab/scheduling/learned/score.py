@@ -24,8 +24,7 @@ from schedlab.scheduling.learned.features import (
     Columns,
     Known,
     columns_of,
-    cpu_per_gpu,
-    largest_node,
+    known_of,
 )
 from schedlab.scheduling.learned.model import Model, load_model
 
@@ -129,11 +128,7 @@ class Followed:
         self._requests: dict[int, tuple[NDArray[np.int64], NDArray[np.bool_]]] = {}
         self._shape = self._shape_of(state)
         self._columns: Columns = columns_of(nodes)
-        self._known: Known = (
-            typical.columns(nodes.devices),
-            cpu_per_gpu(typical),
-            largest_node(self._columns),
-        )
+        self._known: Known = known_of(typical, state.memory_per_milli, self._columns, nodes.devices)
         self._before = np.zeros((nodes.size, kernels.POTENTIALS), np.float64)
         self._seen = -1
         self._attributes = nodes.attributes.count
@@ -183,14 +178,14 @@ class Followed:
 
     def _refresh(self) -> None:
         nodes = self.state.nodes
-        mix, ratio, _ = self._known
+        mix, demand, _ = self._known
         kernels.follow(
             self._changed(),
             nodes.allocatable,
             nodes.requested,
             self._columns,
             mix,
-            ratio,
+            demand,
             self._before,
         )
 
