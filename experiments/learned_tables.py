@@ -12,7 +12,6 @@ from __future__ import annotations
 import sys
 from collections import Counter
 
-import numpy as np
 import pandas as pd
 from scipy import stats
 
@@ -70,10 +69,9 @@ def table(runs: pd.DataFrame, metric: str) -> list[str]:
             )
             signs[name][sign] += 1
             cells.append(cell)
-        mean = np.round(seeds[LEARNED].mean(), decimals)
-        lines.append(
-            f"| {row_name(scenario)} ({len(seeds)}) | {mean:.{decimals}f} | {' | '.join(cells)} |"
-        )
+        held_out = f"{row_name(str(scenario))} ({len(seeds)})"
+        mean = f"{seeds[LEARNED].mean():.{decimals}f}"
+        lines.append(f"| {held_out} | {mean} | {' | '.join(cells)} |")
     counts = [f"{c['▲']} ▲, {c['≈']} ≈, {c['▼']} ▼" for c in signs.values()]
     return [*lines, f"| all | | {' | '.join(counts)} |", ""]
 
