@@ -2,6 +2,7 @@
 
 import os
 import signal
+import threading
 
 import joblib
 import pytest
@@ -24,14 +25,24 @@ def test_workers_started_here_never_see_an_interrupt():
     assert signal.SIGINT not in signal.pthread_sigmask(signal.SIG_BLOCK, [])
 
 
-def test_an_interrupt_comes_when_it_is_no_longer_held():
+@pytest.mark.parametrize("threads", [0, 1], ids=["alone", "beside a thread that could take it"])
+def test_an_interrupt_comes_when_it_is_no_longer_held(threads):
     reached = []
+    done = threading.Event()
+    others = [threading.Thread(target=done.wait) for _ in range(threads)]
 
     def interrupted():
         with interrupts_held():
             os.kill(os.getpid(), signal.SIGINT)
+            threading.Event().wait(0.05)  # until another thread would have taken it
             reached.append(True)
 
-    with pytest.raises(KeyboardInterrupt):
-        interrupted()
+    for other in others:
+        other.start()
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            interrupted()
+    finally:
+        done.set()
     assert reached
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler

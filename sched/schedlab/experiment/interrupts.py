@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from multiprocessing import resource_tracker
@@ -23,8 +24,18 @@ def interrupts_held() -> Iterator[None]:
         return
     resource_tracker.ensure_running()  # started in here, they would unblock the signal again
     loky_tracker.ensure_running()
+    arrived: list[int] = []
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    # another thread, which doesn't block it, may get it: Python's handler runs in the main one then
+    main = threading.current_thread() is threading.main_thread()
+    handler = (
+        signal.signal(signal.SIGINT, lambda number, _: arrived.append(number)) if main else None
+    )
     try:
         yield
     finally:
+        if main:
+            signal.signal(signal.SIGINT, signal.SIG_DFL if handler is None else handler)
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
+        if arrived:
+            signal.raise_signal(signal.SIGINT)
