@@ -69,6 +69,7 @@ def test_no_seed_and_no_kind_was_trained_or_validated_on(path):
     for entry in held_out(document):
         if kinds_of(entry) == {("openb", "default")}:  # known pods on other nodes
             assert "spot2026" in entry["cluster"]["trace"]
+            assert kinds_of(entry) <= kinds
         else:
             assert not kinds_of(entry) & kinds
 

@@ -232,11 +232,11 @@ def test_a_shipped_card_tells_what_its_model_does(name, problems):
     (entry,) = [entry for entry in training.validation if entry.name == problems]
     (scenario,) = scenarios_of(entry, training, source)
     told = model.card["metrics"]["validation"]
-    seeds = [int(key.rpartition("/")[2]) for key in told if key.startswith(f"{problems}/")]
-    for seed in seeds:
+    better = 0
+    for seed in scenario.experiment.seeds:
         problem = problem_of(*build_scenario(scenario, seed))
         own = told[f"{problems}/default/{seed}"]
         value = OBJECTIVES[own["objective"]](problem, replay(problem, model))
         assert round(value, 4) == own["model"]
-    gain = [told[key]["model"] - told[key]["start"] for key in told if key.startswith(problems)]
-    assert sum(gain) > 0
+        better += own["model"] > own["start"]
+    assert better >= 0.9 * len(scenario.experiment.seeds)  # gpu: 15 of 16
