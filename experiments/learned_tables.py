@@ -13,23 +13,18 @@ import sys
 from collections import Counter
 
 import pandas as pd
-from scipy import stats
 
 import schedlab
+from schedlab.record.metrics import find_metric
 
 LEARNED = "learned"
-METRICS = {  # name: (what it says, factor, decimals, whether more is better)
-    "gpu_allocation_at_130": ("GPUs allocated at 130 % of demand, in percent", 100, 2, True),
-    "gpu_allocation_at_100": ("GPUs allocated at 100 % of demand, in percent", 100, 2, True),
-    "gpu_fragmentation_at_130": ("Fragmentation at 130 %, in percent of all GPUs", 100, 2, False),
-    "pods_dropped": ("Pods dropped", 1, 1, False),
-    "create_to_schedule_seconds_mean": ("Mean wait, in seconds", 1, 2, False),
-    "create_to_schedule_seconds_p99": (
-        "Wait that one pod in a hundred exceeds, in seconds",
-        1,
-        0,
-        False,
-    ),
+METRICS = {  # name: (what it says, factor, decimals)
+    "gpu_allocation_at_130": ("GPUs allocated at 130 % of demand, in percent", 100, 2),
+    "gpu_allocation_at_100": ("GPUs allocated at 100 % of demand, in percent", 100, 2),
+    "gpu_fragmentation_at_130": ("Fragmentation at 130 %, in percent of all GPUs", 100, 2),
+    "pods_dropped": ("Pods dropped", 1, 1),
+    "wait_mean": ("Mean wait, in seconds", 1, 2),
+    "wait_p99": ("Wait that one pod in a hundred exceeds, in seconds", 1, 0),
 }
 
 
@@ -43,45 +38,37 @@ def row_name(scenario: str) -> str:
     return ", ".join(value for value in values if not value.startswith("cluster-"))
 
 
-def verdict(difference: pd.Series, decimals: int, *, more_is_better: bool) -> tuple[str, str]:
-    """Return the mean difference with half of its interval, and a sign."""
-    mean = float(difference.mean())
-    error = float(difference.std(ddof=1)) / len(difference) ** 0.5
-    half = float(stats.t.ppf(0.975, len(difference) - 1)) * error
-    ahead = mean if more_is_better else -mean
-    sign = "≈" if abs(mean) <= half else "▲" if ahead > 0 else "▼"
-    return f"{mean:+.{decimals}f} ± {half:.{decimals}f} {sign}", sign
-
-
-def table(runs: pd.DataFrame, metric: str) -> list[str]:
-    """Return the lines of the table of one metric."""
-    about, factor, decimals, more_is_better = METRICS[metric]
-    others = [name for name in runs["scheduler"].unique() if name != LEARNED]
+def table(compared: pd.DataFrame, name: str) -> list[str]:
+    """Return the lines of the table of one metric, from what `Results.compare` says of it."""
+    about, factor, decimals = METRICS[name]
+    others = [other for other in compared["scheduler"].unique() if other != LEARNED]
     lines = [f"{about}:", "", f"| held out (seeds) | `{LEARNED}` | {' | '.join(others)} |"]
     lines.append("|---" * (len(others) + 2) + "|")
-    signs: dict[str, Counter[str]] = {name: Counter() for name in others}
-    for scenario, rows in runs.groupby("scenario", sort=False):
-        seeds = rows.pivot(index="seed", columns="scheduler", values=metric).dropna() * factor
+    signs: dict[str, Counter[str]] = {other: Counter() for other in others}
+    for scenario, rows in compared.groupby("scenario", sort=False):
+        rows = rows.set_index("scheduler")
         cells = []
-        for name in others:
-            cell, sign = verdict(
-                seeds[LEARNED] - seeds[name], decimals, more_is_better=more_is_better
-            )
-            signs[name][sign] += 1
-            cells.append(cell)
-        held_out = f"{row_name(str(scenario))} ({len(seeds)})"
-        mean = f"{seeds[LEARNED].mean():.{decimals}f}"
+        for other in others:
+            ahead = 0.0 - factor * rows["difference"][other]  # and no -0.0
+            half = factor * (rows["difference_high"] - rows["difference_low"])[other] / 2
+            better = (ahead > 0) == (find_metric(name).better == "higher")
+            sign = "≈" if abs(ahead) <= half else "▲" if better else "▼"
+            signs[other][sign] += 1
+            cells.append(f"{ahead:+.{decimals}f} ± {half:.{decimals}f} {sign}")
+        held_out = f"{row_name(str(scenario))} ({rows['n'][LEARNED]})"
+        mean = f"{factor * rows['mean'][LEARNED]:.{decimals}f}"
         lines.append(f"| {held_out} | {mean} | {' | '.join(cells)} |")
     counts = [f"{c['▲']} ▲, {c['≈']} ≈, {c['▼']} ▼" for c in signs.values()]
     return [*lines, f"| all | | {' | '.join(counts)} |", ""]
 
 
 def main(*directories: str) -> None:
-    """Print the tables of some results."""
-    runs = pd.concat([schedlab.load(path).runs for path in directories])
-    for metric in METRICS:
-        if metric in runs and runs[metric].nunique() > 1:  # else nothing differs
-            print("\n".join(table(runs, metric)))  # noqa: T201
+    """Print the tables of some results, of the metrics that their experiments name."""
+    results = [schedlab.load(path) for path in directories]
+    for name in METRICS:
+        compared = [r.compare([name], LEARNED) for r in results if name in r.metrics]
+        if compared:
+            print("\n".join(table(pd.concat(compared), name)))  # noqa: T201
 
 
 if __name__ == "__main__":
